@@ -1,0 +1,193 @@
+/** Opens what a config names: mode, models, tokenizer and rows. Shared by train and eval. */
+import { loadDataset, type LoadedData } from "../data/load.ts";
+import type { TextTokenizer } from "../data/tokenizer.ts";
+import type { LossMode, Options } from "../losses/loss_mode.ts";
+import { ModeError } from "../losses/mode_error.ts";
+import { readOptions } from "../losses/options.ts";
+import { type PairLossChoice, pairLossNamed } from "../losses/pair_loss.ts";
+import type { TokenizedExample } from "../model/engine.ts";
+import { packedLength, scoredLength } from "../model/pack.ts";
+import { loadMode } from "../modes/mod.ts";
+import type { Sink } from "../report/events.ts";
+import {
+  KEYS_BESIDE_OPTIONS,
+  parseConfig,
+  type ParsedConfig,
+  type TrainingSettings,
+  trainingSettings,
+} from "../trainer/config.ts";
+import { ConfigError } from "../trainer/error.ts";
+import { findConfig, findInput } from "./find_config.ts";
+import {
+  modelDir,
+  type ModelSource,
+  openTokenizer,
+  pretrainedModel,
+  randomModel,
+  toPath,
+} from "./model_source.ts";
+
+export interface Session {
+  readonly parsed: ParsedConfig;
+  /** Name of the config file without folder and ending. */
+  readonly configName: string;
+  readonly settings: TrainingSettings;
+  readonly mode: LossMode;
+  readonly modeOptions: Options;
+  readonly lossTypes: readonly PairLossChoice[];
+  readonly policy: ModelSource;
+  /** Absent when the mode needs no reference; `policy` itself when both are the same weights. */
+  readonly reference?: ModelSource;
+  readonly tokenizer: TextTokenizer;
+  readonly data: LoadedData;
+}
+
+/** What a session is opened with. */
+export interface SessionRequest {
+  /** `--config`. */
+  readonly config: string;
+  readonly overrides: readonly string[];
+  /** A model folder to evaluate instead of the config's policy. */
+  readonly model?: string;
+  readonly events: Sink;
+}
+
+/** Reads and checks everything but weight values, so that bad input is found before any work. */
+export async function openSession(request: SessionRequest): Promise<Session> {
+  const place = await findConfig(request.config);
+  const file = toPath(place);
+  const parsed = parseConfig(await Deno.readTextFile(place), {
+    file,
+    overrides: request.overrides,
+  });
+  const { config } = parsed;
+  const notice = (text: string) => request.events.accept({ type: "notice", text });
+  parsed.notices.forEach(notice);
+  const settings = trainingSettings(config, parsed.mode);
+  const { mode, modeOptions, lossTypes } = await openMode(parsed, settings);
+
+  const policyDir = await modelDir(request.model ?? config.policy_name, "policy_name");
+  const random = config.init === "random" && request.model === undefined;
+  const policy = random ? randomModel(policyDir, settings.dataSeed) : pretrainedModel(policyDir);
+  policy.notices.forEach(notice);
+  const reference = mode.needs(modeOptions).reference === "none"
+    ? undefined
+    : await openReference(config.ref_name ?? config.policy_name, policy, random);
+  const tokenizer = openTokenizer(policyDir);
+  const data = await openData(parsed, settings, mode.needs(modeOptions).rows, {
+    tokenizer,
+    contextLength: Math.min(
+      policy.config.maxPositionEmbeddings,
+      reference?.config.maxPositionEmbeddings ?? Infinity,
+    ),
+    events: request.events,
+  });
+  const configName = file.split(/[\\/]/).at(-1)!.replace(/\.ya?ml$/, "");
+  return {
+    parsed,
+    configName,
+    settings,
+    mode,
+    modeOptions,
+    lossTypes,
+    policy,
+    reference,
+    tokenizer,
+    data,
+  };
+}
+
+async function openMode(parsed: ParsedConfig, settings: TrainingSettings) {
+  try {
+    const mode = await loadMode(parsed.mode);
+    const modeOptions = readOptions(
+      mode.name,
+      mode.options,
+      parsed.config as unknown as Record<string, unknown>,
+      KEYS_BESIDE_OPTIONS[mode.name],
+    );
+    const lossTypes = settings.lossTypes.map((type, i): PairLossChoice => {
+      const smoothing = Object.hasOwn(pairLossNamed(type).options, "label_smoothing");
+      const options: Options = smoothing ? { label_smoothing: settings.labelSmoothing } : {};
+      return { type, weight: settings.lossWeights[i], options };
+    });
+    return { mode, modeOptions, lossTypes };
+  } catch (error) {
+    if (error instanceof ModeError && error.path) throw parsed.problem(error.path, error.message);
+    throw error;
+  }
+}
+
+/** The reference; the very same folder is opened once, and its weights are loaded once. */
+async function openReference(
+  name: string,
+  policy: ModelSource,
+  random: boolean,
+): Promise<ModelSource> {
+  const dir = await modelDir(name, "ref_name");
+  if (!random && await Deno.realPath(dir) === await Deno.realPath(policy.dir)) return policy;
+  const reference = pretrainedModel(dir);
+  if (reference.config.vocabSize !== policy.config.vocabSize) {
+    throw new ConfigError(
+      `The reference "${dir}" has a vocabulary of ${reference.config.vocabSize}, the policy ` +
+        `"${policy.dir}" of ${policy.config.vocabSize}: both must use one tokenizer`,
+    );
+  }
+  return reference;
+}
+
+async function openData(
+  parsed: ParsedConfig,
+  settings: TrainingSettings,
+  rows: "pairs" | "single" | "unpaired",
+  context: { tokenizer: TextTokenizer; contextLength: number; events: Sink },
+): Promise<LoadedData> {
+  const { dataset } = parsed.config;
+  const place = await findInput(dataset.dataset_name);
+  if (place === undefined) {
+    throw parsed.problem(
+      "dataset.dataset_name",
+      `there is no file "${dataset.dataset_name}"; data sets of a hub are not downloaded, give the ` +
+        `path of a JSON-lines file (.jsonl or .jsonl.gz)`,
+    );
+  }
+  return await loadDataset({
+    source: { path: toPath(place) },
+    use: rows,
+    form: dataset.generated_data ? "explicit" : "auto",
+    subset: dataset.subset,
+    valRatio: dataset.val_ratio,
+    seed: settings.dataSeed,
+    tokenizer: context.tokenizer,
+    chatTemplate: dataset.chat_template,
+    limits: {
+      maxPromptLength: settings.maxPromptLength,
+      maxCompletionLength: settings.maxCompletionLength,
+      maxLength: settings.maxLength,
+      truncationMode: settings.truncationMode,
+      contextLength: context.contextLength,
+    },
+    onProgress: (done, total) =>
+      context.events.accept({ type: "progress", what: "Reading rows", done, total }),
+  });
+}
+
+/** Most tokens and scored tokens that any `rows` examples, and any single one, can have. */
+export function largestSets(
+  datasets: readonly { readonly length: number; get(i: number): TokenizedExample }[],
+  rows: number,
+  sharePrompt: boolean,
+): { tokens: number; scored: number; leastTokens: number; leastScored: number } {
+  const tokens: number[] = [], scored: number[] = [];
+  for (const dataset of datasets) {
+    for (let i = 0; i < dataset.length; i++) {
+      const example = dataset.get(i);
+      tokens.push(packedLength(example, sharePrompt));
+      scored.push(scoredLength(example));
+    }
+  }
+  const top = (values: number[]) =>
+    values.sort((a, b) => b - a).slice(0, rows).reduce((sum, value) => sum + value, 0);
+  const sums = { tokens: top(tokens), scored: top(scored) };
+  return { ...sums, leastTokens: tokens[0], leastScored: scored[0] };
+}

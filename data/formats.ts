@@ -1,0 +1,334 @@
+/**
+ * Rows of preference and fine-tuning datasets as examples. What a dataset looks like (its form) is
+ * decided once, from its first row or by the config; every row that does not fit is dropped with a
+ * reason that can be counted.
+ */
+import {
+  type ChatRenderer,
+  type Message,
+  parseTranscript,
+  type RenderOptions,
+  renderTranscript,
+} from "./chat_template.ts";
+import { DataError } from "./error.ts";
+
+/**
+ * - `explicit`: {prompt, chosen, rejected}; `prompt_messages` is read for `prompt`
+ * - `implicit`: {chosen, rejected}, two full texts or conversations with a common beginning
+ * - `hh`: {chosen, rejected}, Anthropic-HH transcripts
+ * - `completion`: {prompt, completion}, with `label` for unpaired preferences
+ * - `messages`: {messages}, one conversation that ends with the assistant
+ * - `text`: {text}
+ */
+export type DataForm = "explicit" | "implicit" | "hh" | "completion" | "messages" | "text";
+
+/** What a mode needs of a row: two answers, one answer, or one answer with a label. */
+export type RowUse = "pairs" | "single" | "unpaired";
+
+/** A row as text. The answers of a pair are chosen, then rejected. */
+export interface Example {
+  /** Stable number of the row, see `loadDataset`. */
+  readonly row: number;
+  readonly prompt: string;
+  readonly answers: readonly string[];
+  /** 1 desirable, 0 undesirable; only for unpaired rows. */
+  readonly label?: number;
+}
+
+/** How rows are read. */
+export interface RowReader {
+  readonly form: DataForm;
+  readonly use: RowUse;
+  /** Renders conversations; absent, they become Anthropic-HH transcripts. */
+  readonly chat?: ChatRenderer;
+  /** Rendered turns that end with this text (and blanks) are cut after it. */
+  readonly eosToken?: string;
+}
+
+/** A row's texts, or why the row is dropped. */
+export type RowResult =
+  | { readonly prompt: string; readonly answers: readonly string[]; readonly label?: number }
+  | { readonly drop: string };
+
+type Row = Readonly<Record<string, unknown>>;
+/** A part of a row: a text, or messages. */
+type Content = string | readonly Message[];
+
+/** Thrown inside this file only: the row is dropped for this reason. */
+class Unusable extends Error {}
+
+const ASSISTANT = "\n\nAssistant:";
+
+/**
+ * The form of a dataset, judged by one row.
+ *
+ * @param place `file:line` of the row, for the error.
+ * @throws DataError when the row has none of the known forms.
+ */
+export function detectForm(row: Row, place: string): DataForm {
+  const has = (key: string) => Object.hasOwn(row, key) && row[key] !== null;
+  const prompted = has("prompt") || has("prompt_messages");
+  if (prompted && has("chosen")) return "explicit";
+  if (prompted && has("completion")) return "completion";
+  if (has("chosen")) return isTranscript(row.chosen) ? "hh" : "implicit";
+  if (has("messages")) return "messages";
+  if (has("text")) return "text";
+  throw new DataError(
+    `Reading dataset "${place}": no known form in the keys "${Object.keys(row).join(", ")}", ` +
+      `give {prompt, chosen, rejected}, {chosen, rejected}, {prompt, completion}, {messages} or {text}`,
+  );
+}
+
+/**
+ * Whether rows of a form can be used so; checked once before reading.
+ *
+ * @throws DataError when pairs are needed and the form has single answers, or the other way round.
+ */
+export function checkUse(form: DataForm, use: RowUse, place: string): void {
+  const paired = form === "explicit" || form === "implicit" || form === "hh";
+  const ok = use === "pairs" ? paired : use === "single" || form === "completion";
+  if (ok) return;
+  const needed = use === "pairs" ? "pairs of chosen and rejected" : "{prompt, completion, label}";
+  throw new DataError(
+    `Reading dataset "${place}": the mode needs ${needed}, the rows have the form "${form}"`,
+  );
+}
+
+/**
+ * Reads one row.
+ *
+ * @returns prompt and answers (`pairs`: chosen, rejected; else one), ready to be tokenized, or a drop
+ * reason. Texts are well-formed Unicode; no answer is blank.
+ */
+export function readRow(row: Row, reader: RowReader): RowResult {
+  try {
+    const { prompt, answers } = readParts(row, reader);
+    if (reader.use === "pairs" && prompt.trim() === "") throw new Unusable("empty prompt");
+    if (answers.some((answer) => answer.trim() === "")) throw new Unusable("empty answer");
+    return reader.use === "unpaired"
+      ? { prompt, answers, label: readLabel(row.label) }
+      : { prompt, answers };
+  } catch (error) {
+    if (error instanceof Unusable) return { drop: error.message };
+    throw error;
+  }
+}
+
+/** Which answers of a pair are used. */
+function answerKeys(reader: RowReader): string[] {
+  return reader.use === "pairs" ? ["chosen", "rejected"] : ["chosen"];
+}
+
+function readParts(row: Row, reader: RowReader): { prompt: string; answers: string[] } {
+  switch (reader.form) {
+    case "explicit":
+      return readExplicit(row, reader);
+    case "completion":
+      return renderParts(readPrompt(row), [content(row, "completion")], reader);
+    case "hh":
+      return readTranscriptPair(row, reader);
+    case "implicit":
+      return readImplicit(row, reader);
+    case "messages": {
+      const messages = content(row, "messages");
+      if (typeof messages === "string") throw new Unusable(`"messages" is no conversation`);
+      const last = messages.findLastIndex((message) => message.role === "assistant");
+      if (last < 0) throw new Unusable("no assistant message");
+      return renderParts(messages.slice(0, last), [[messages[last]]], reader);
+    }
+    case "text":
+      return { prompt: "", answers: [text(row, "text")] };
+  }
+}
+
+function readExplicit(row: Row, reader: RowReader): { prompt: string; answers: string[] } {
+  const answers = answerKeys(reader).map((key) => content(row, key));
+  const opening = answers[0];
+  // Some datasets repeat the whole conversation in the answers, beside a prompt in plain text.
+  if (typeof opening !== "string" && opening.length > 1 && opening[0].role !== "assistant") {
+    return readImplicit(row, reader);
+  }
+  return renderParts(readPrompt(row), answers, reader);
+}
+
+function readPrompt(row: Row): Content {
+  const written = (key: string) => row[key] !== undefined && row[key] !== null;
+  return content(
+    row,
+    !written("prompt") && written("prompt_messages") ? "prompt_messages" : "prompt",
+  );
+}
+
+/**
+ * The rule for Anthropic-HH: the prompt ends after the last `\n\nAssistant:` of chosen, rejected must
+ * begin with it, one leading newline is stripped from each response.
+ */
+function readTranscriptPair(row: Row, reader: RowReader): { prompt: string; answers: string[] } {
+  const texts = answerKeys(reader).map((key) => text(row, key).replace(/\r\n?/g, "\n"));
+  const end = texts[0].lastIndexOf(ASSISTANT);
+  if (end < 0) throw new Unusable(`no "Assistant:" turn`);
+  const prompt = texts[0].slice(0, end + ASSISTANT.length);
+  const answers = texts.map((whole) => {
+    if (!whole.startsWith(prompt)) throw new Unusable("unlike prompts");
+    return whole.slice(prompt.length).replace(/^\n/, "");
+  });
+  if (answers.some((answer) => answer.trim() === "")) throw new Unusable("empty answer");
+  return reader.chat ? renderParts(prompt, answers, reader) : { prompt, answers };
+}
+
+/**
+ * Two full texts or conversations: the prompt is their longest common beginning. Texts stay as they
+ * are, also with a chat template: nothing tells their turns.
+ */
+function readImplicit(row: Row, reader: RowReader): { prompt: string; answers: string[] } {
+  const chosen = content(row, "chosen");
+  const paired = reader.use === "pairs" || (row.rejected !== undefined && row.rejected !== null);
+  const whole = paired ? [chosen, content(row, "rejected")] : [chosen];
+  const used = answerKeys(reader).length;
+  if (whole.every((part) => typeof part === "string")) {
+    const end = paired ? commonText(whole[0], whole[1]) : 0;
+    return {
+      prompt: whole[0].slice(0, end),
+      answers: whole.slice(0, used).map((part) => part.slice(end)),
+    };
+  }
+  if (!whole.every((part) => typeof part !== "string")) {
+    throw new Unusable("a text beside a conversation");
+  }
+  const end = paired ? commonMessages(whole[0], whole[1]) : whole[0].length - 1;
+  const prompt = whole[0].slice(0, end);
+  return renderParts(prompt, whole.slice(0, used).map((part) => part.slice(end)), reader);
+}
+
+/** UTF-16 length of the common beginning; a space before the difference goes to the answers. */
+function commonText(a: string, b: string): number {
+  let end = 0;
+  while (end < a.length && end < b.length && a[end] === b[end]) end++;
+  // Not between the halves of a character beyond the basic plane.
+  if (end > 0 && a.charCodeAt(end - 1) >> 10 === 0x36) end--;
+  if (end > 0 && end < a.length && end < b.length && a[end - 1] === " ") end--;
+  return end;
+}
+
+function commonMessages(a: readonly Message[], b: readonly Message[]): number {
+  let end = 0;
+  while (
+    end < a.length && end < b.length && a[end].role === b[end].role &&
+    a[end].content === b[end].content
+  ) end++;
+  return end;
+}
+
+/**
+ * Renders a prompt and its answers. Plain texts stay as they are unless there is a chat template: then
+ * they are one user turn (or the turns of a transcript) and one assistant turn.
+ */
+function renderParts(
+  prompt: Content,
+  answers: readonly Content[],
+  reader: RowReader,
+): { prompt: string; answers: string[] } {
+  if (!reader.chat && typeof prompt === "string") {
+    const plain = answers.map((answer) => {
+      if (typeof answer === "string") return answer;
+      if (answer.length !== 1) throw new Unusable("several messages in an answer");
+      return answer[0].content;
+    });
+    return { prompt, answers: plain };
+  }
+  const opening = typeof prompt === "string" ? promptMessages(prompt) : prompt;
+  if (opening.length === 0) throw new Unusable("empty prompt");
+  // A prompt that ends with the assistant is a turn that the answer goes on with.
+  const open = opening.at(-1)!.role === "assistant";
+  const replies = answers.map((answer) =>
+    typeof answer === "string"
+      ? [{ role: "assistant", content: open ? answer : answer.trim() }]
+      : answer
+  );
+  if (replies.some((reply) => reply.length === 0 || reply.some((m) => m.content.trim() === ""))) {
+    throw new Unusable("empty answer");
+  }
+  return renderConversation(opening, replies, open, reader);
+}
+
+/** A transcript's turns, or the text as one user turn. */
+function promptMessages(prompt: string): Message[] {
+  if (isTranscript(prompt)) {
+    const messages = parseTranscript(prompt);
+    if (messages.at(-1)?.role !== "user") {
+      throw new Unusable("the prompt does not end with a user turn");
+    }
+    return messages;
+  }
+  return prompt.trim() === "" ? [] : [{ role: "user", content: prompt }];
+}
+
+/** Each answer is what the whole conversation adds to the rendered prompt. */
+function renderConversation(
+  opening: readonly Message[],
+  replies: readonly (readonly Message[])[],
+  open: boolean,
+  reader: RowReader,
+): { prompt: string; answers: string[] } {
+  const render = (messages: readonly Message[], options?: RenderOptions) => {
+    try {
+      return (reader.chat ?? renderTranscript)(messages, options);
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      throw new Unusable(error.message.slice(0, 160));
+    }
+  };
+  const prompt = render(opening, { addGenerationPrompt: !open, continueFinalMessage: open });
+  const answers = replies.map((reply) => {
+    const whole = render(open ? continueLast(opening, reply) : [...opening, ...reply]);
+    if (!whole.startsWith(prompt)) {
+      throw new Unusable("the chat template renders the prompt otherwise when an answer follows");
+    }
+    return cutAfterEos(whole.slice(prompt.length), reader.eosToken);
+  });
+  return { prompt, answers };
+}
+
+/** Joins the first message of a reply to the last one of the prompt. */
+function continueLast(opening: readonly Message[], reply: readonly Message[]): Message[] {
+  const last = opening.at(-1)!;
+  const joined = { ...last, content: last.content + reply[0].content };
+  return [...opening.slice(0, -1), joined, ...reply.slice(1)];
+}
+
+/** Many templates write a newline after the end-of-turn token; nothing is learned from it. */
+function cutAfterEos(answer: string, eosToken?: string): string {
+  const trimmed = answer.trimEnd();
+  return eosToken && trimmed.endsWith(eosToken) ? trimmed : answer;
+}
+
+function isTranscript(value: unknown): boolean {
+  return typeof value === "string" && /(^|\n\n)Human:/.test(value) && value.includes(ASSISTANT);
+}
+
+/** A text of a row, well-formed. */
+function text(row: Row, key: string): string {
+  const value = content(row, key);
+  if (typeof value !== "string") throw new Unusable(`"${key}" is not text`);
+  return value;
+}
+
+/** A text, one message or a list of messages of a row. */
+function content(row: Row, key: string): Content {
+  const value = Object.hasOwn(row, key) ? row[key] : undefined;
+  if (value === undefined || value === null) throw new Unusable(`"${key}" is missing`);
+  if (typeof value === "string") return value.toWellFormed();
+  const list = Array.isArray(value) ? value : [value];
+  return list.map((message) => {
+    if (typeof message?.role !== "string" || typeof message.content !== "string") {
+      throw new Unusable(`"${key}" is neither text nor messages of role and content`);
+    }
+    return { ...message, content: message.content.toWellFormed() };
+  });
+}
+
+function readLabel(value: unknown): number {
+  if (value === true || value === 1) return 1;
+  if (value === false || value === 0) return 0;
+  throw new Unusable(`"label" is not true or false`);
+}

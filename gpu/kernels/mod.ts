@@ -1,0 +1,35 @@
+/** The hand-written kernels, loaded by entry point. */
+import type { Gpu } from "../device.ts";
+import { type Kernel, loadKernel } from "../pipeline.ts";
+import columnSum from "./column_sum.wgsl" with { type: "text" };
+import gatherRows from "./gather_rows.wgsl" with { type: "text" };
+import logSoftmax from "./log_softmax.wgsl" with { type: "text" };
+import optimizer from "./optimizer.wgsl" with { type: "text" };
+import rmsNorm from "./rms_norm.wgsl" with { type: "text" };
+import rope from "./rope.wgsl" with { type: "text" };
+import swiglu from "./swiglu.wgsl" with { type: "text" };
+
+/** WGSL files and their entry points, by operation. */
+export const SOURCES = {
+  gather_rows: { code: gatherRows, entries: ["forward", "backward"] },
+  rms_norm: { code: rmsNorm, entries: ["forward", "backward_input", "backward_weight"] },
+  column_sum: { code: columnSum, entries: ["blocks", "total"] },
+  rope: { code: rope, entries: ["rotate"] },
+  swiglu: { code: swiglu, entries: ["forward", "backward"] },
+  log_softmax: { code: logSoftmax, entries: ["accumulate", "finish", "backward"] },
+  optimizer: { code: optimizer, entries: ["squares", "fold", "norm", "adamw", "rmsprop"] },
+} as const;
+
+export type Operation = keyof typeof SOURCES;
+
+/** Rows summed by one invocation in the first stage of a column sum (`BLOCK_ROWS` in the WGSL). */
+export const BLOCK_ROWS = 32;
+
+/** The kernel of an entry point, e.g. `kernel(gpu, "rms_norm", "forward")`. */
+export function kernel<O extends Operation>(
+  gpu: Gpu,
+  operation: O,
+  entry: typeof SOURCES[O]["entries"][number],
+): Kernel {
+  return loadKernel(gpu, `${operation}.wgsl`, SOURCES[operation].code, entry);
+}

@@ -1,0 +1,74 @@
+// Root-mean-square norm of rows, x [T, C], weight [C]:
+//   inv = 1 / sqrt(mean(x^2) + eps);  y = x * inv * weight
+//   dx += inv * (dy * weight) - x * inv^3 / C * sum(dy * weight * x)      (added to the residual's gradient)
+//   dweight = sum over rows of dy * x * inv, in blocks of BLOCK_ROWS rows, the blocks added by column_sum
+// One invocation a row (sums over ascending channels, four partial sums), or four channels of a block.
+
+struct Params {
+  rows: u32,
+  width4: u32,
+  eps: f32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+override BLOCK_ROWS: u32 = 32u;
+
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> inv_out: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn forward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let row = linear_id(gid, groups);
+  if (row >= params.rows) { return; }
+  let base = row * params.width4;
+  var sum = vec4<f32>(0.0);
+  for (var c = 0u; c < params.width4; c++) {
+    let value = x[base + c];
+    sum += value * value;
+  }
+  let mean = ((sum.x + sum.y) + (sum.z + sum.w)) / f32(params.width4 * 4u);
+  let inv = 1.0 / sqrt(mean + params.eps);
+  inv_out[row] = inv;
+  for (var c = 0u; c < params.width4; c++) {
+    y[base + c] = x[base + c] * inv * weight[c];
+  }
+}
+
+@group(0) @binding(3) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> inv_in: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dx: array<vec4<f32>>;
+
+@compute @workgroup_size(WORKGROUP)
+fn backward_input(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let row = linear_id(gid, groups);
+  if (row >= params.rows) { return; }
+  let base = row * params.width4;
+  let inv = inv_in[row];
+  var sum = vec4<f32>(0.0);
+  for (var c = 0u; c < params.width4; c++) {
+    sum += dy[base + c] * weight[c] * x[base + c];
+  }
+  let dot = (sum.x + sum.y) + (sum.z + sum.w);
+  let scale = inv * inv * inv * dot / f32(params.width4 * 4u);
+  for (var c = 0u; c < params.width4; c++) {
+    dx[base + c] += dy[base + c] * weight[c] * inv - x[base + c] * scale;
+  }
+}
+
+@group(0) @binding(2) var<storage, read_write> partial: array<vec4<f32>>;
+
+@compute @workgroup_size(WORKGROUP)
+fn backward_weight(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let id = linear_id(gid, groups);
+  let block = id / params.width4;
+  let first = block * BLOCK_ROWS;
+  if (first >= params.rows) { return; }
+  let channel = id % params.width4;
+  var sum = vec4<f32>(0.0);
+  for (var row = first; row < min(first + BLOCK_ROWS, params.rows); row++) {
+    let at = row * params.width4 + channel;
+    sum += dy[at] * x[at] * inv_in[row];
+  }
+  partial[id] = sum;
+}

@@ -1,0 +1,34 @@
+// Gated activation, gate and up [T, F]:  h = silu(gate) * up,  silu(z) = z / (1 + exp(-z))
+// backward, in place: gate <- dh * up * (s + gate * s * (1 - s)),  up <- dh * silu(gate),  s = sigmoid(gate)
+// One invocation handles four values.
+
+struct Params {
+  count4: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> gate: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> up: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> h: array<vec4<f32>>;
+
+@compute @workgroup_size(WORKGROUP)
+fn forward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let id = linear_id(gid, groups);
+  if (id >= params.count4) { return; }
+  let z = gate[id];
+  h[id] = z / (1.0 + exp(-z)) * up[id];
+}
+
+@group(0) @binding(1) var<storage, read> dh: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> gate_io: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> up_io: array<vec4<f32>>;
+
+@compute @workgroup_size(WORKGROUP)
+fn backward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let id = linear_id(gid, groups);
+  if (id >= params.count4) { return; }
+  let z = gate_io[id];
+  let s = 1.0 / (1.0 + exp(-z));
+  let d = dh[id];
+  gate_io[id] = d * up_io[id] * (s + z * s * (1.0 - s));
+  up_io[id] = d * z * s;
+}

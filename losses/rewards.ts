@@ -1,0 +1,25 @@
+/** TRL's reward metrics of a decision set. */
+import type { Metrics, ScoreBatch } from "./loss_mode.ts";
+import { mean } from "./running_stats.ts";
+
+/**
+ * Means over the batch of the implicit rewards beta (policy - reference), of the share of pairs whose
+ * chosen reward is strictly larger, and of the policy's log-probabilities; rewards only where there
+ * are a beta and a reference.
+ *
+ * @param beta one beta, or one for each pair
+ */
+export function rewardMetrics(batch: ScoreBatch, beta?: number | Float64Array): Metrics {
+  const { chosen, rejected } = batch;
+  const metrics: Record<string, number> = { "logps/chosen": mean(chosen.policy) };
+  if (rejected) metrics["logps/rejected"] = mean(rejected.policy);
+  if (beta === undefined || !rejected || !chosen.reference || !rejected.reference) return metrics;
+  const betaAt = (i: number) => typeof beta === "number" ? beta : beta[i];
+  const better = chosen.policy.map((p, i) => betaAt(i) * (p - chosen.reference![i]));
+  const worse = rejected.policy.map((p, i) => betaAt(i) * (p - rejected.reference![i]));
+  metrics["rewards/chosen"] = mean(better);
+  metrics["rewards/rejected"] = mean(worse);
+  metrics["rewards/accuracies"] = mean(better.map((reward, i) => reward > worse[i] ? 1 : 0));
+  metrics["rewards/margins"] = mean(better.map((reward, i) => reward - worse[i]));
+  return metrics;
+}

@@ -1,0 +1,114 @@
+/** Writes a pack's integer arrays to the GPU. */
+import type { Gpu } from "../gpu/device.ts";
+import type { AttentionVariant } from "../gpu/kernels/attention.ts";
+import type { View } from "../gpu/program.ts";
+import type { Capacity } from "./activations.ts";
+import type { Inputs } from "./decoder.ts";
+import type { LlamaConfig } from "./llama_config.ts";
+import { blocksOf, groupByValue, type Pack } from "./pack.ts";
+
+type InputName = Exclude<keyof Inputs, "rotary">;
+
+export class ChunkInputs {
+  readonly #gpu: Gpu;
+  readonly #buffers: GPUBuffer[] = [];
+  readonly #variant: AttentionVariant;
+  readonly views: Inputs;
+
+  constructor(gpu: Gpu, config: LlamaConfig, capacity: Capacity, variant: AttentionVariant) {
+    this.#gpu = gpu;
+    this.#variant = variant;
+    const view = (label: string, words: number): View => {
+      const buffer = gpu.createBuffer(label, words * 4);
+      this.#buffers.push(buffer);
+      return { buffer, offset: 0, size: 0 };
+    };
+    const { tokens: T, scored: S } = capacity;
+    const rotary = rotaryTable(config, Math.min(T, config.maxPositionEmbeddings));
+    this.views = {
+      ids: view("ids", T),
+      positions: view("positions", T),
+      mask: view("mask", T * 4),
+      queryBlocks: view("query blocks", T * 2),
+      keyBlocks: view("key blocks", T * 2),
+      sources: view("sources", S),
+      targets: view("targets", S),
+      seeds: view("seeds", S),
+      idLists: view("id lists", T * 3),
+      idPositions: view("id positions", T),
+      sourceLists: view("source lists", S * 3),
+      sourcePositions: view("source positions", S),
+      rotary: view("rotary table", rotary.length),
+    };
+    gpu.write(this.views.rotary.buffer, rotary);
+  }
+
+  /** Uploads a pack; returns the sizes its programs are replayed with. */
+  upload(pack: Pack, training: boolean): Record<string, number> {
+    const queryBlocks = blocksOf(pack, this.#variant.queryBlock);
+    const keyBlocks = blocksOf(pack, this.#variant.keyBlock);
+    this.#write({
+      ids: pack.ids,
+      positions: pack.positions,
+      mask: pack.mask,
+      queryBlocks,
+      keyBlocks,
+      sources: pack.sources,
+      targets: pack.targets,
+    });
+    const sizes = {
+      tokens: pack.tokens,
+      scored: pack.scored,
+      queryBlocks: queryBlocks.length / 2,
+      keyBlocks: keyBlocks.length / 2,
+      pairs: attendedPairs(pack),
+      ids: 0,
+      sources: 0,
+    };
+    if (!training) return sizes;
+    const byId = groupByValue(pack.ids), bySource = groupByValue(pack.sources);
+    this.#write({
+      idLists: byId.lists,
+      idPositions: byId.positions,
+      sourceLists: bySource.lists,
+      sourcePositions: bySource.positions,
+    });
+    return { ...sizes, ids: byId.count, sources: bySource.count };
+  }
+
+  writeSeeds(seeds: Float32Array): void {
+    this.#gpu.write(this.views.seeds.buffer, seeds);
+  }
+
+  #write(arrays: Partial<Record<InputName, Uint32Array>>): void {
+    for (const [name, array] of Object.entries(arrays)) {
+      this.#gpu.write(this.views[name as InputName].buffer, array);
+    }
+  }
+
+  destroy(): void {
+    for (const buffer of this.#buffers) this.#gpu.destroyBuffer(buffer);
+  }
+}
+
+/** Query-key pairs inside the mask: the work of attention. */
+function attendedPairs(pack: Pack): number {
+  return pack.segments.reduce((sum, { begin, end, prefixBegin, prefixEnd }) => {
+    const n = end - begin;
+    return sum + n * (prefixEnd - prefixBegin) + n * (n + 1) / 2;
+  }, 0);
+}
+
+/** [positions, D/2] of (cos, sin) of position / theta^(2i/D), computed in float64. */
+function rotaryTable(config: LlamaConfig, positions: number): Float32Array {
+  const half = config.headDim / 2;
+  const table = new Float32Array(positions * half * 2);
+  for (let i = 0; i < half; i++) {
+    const frequency = config.ropeTheta ** (-2 * i / config.headDim);
+    for (let p = 0; p < positions; p++) {
+      table[(p * half + i) * 2] = Math.cos(p * frequency);
+      table[(p * half + i) * 2 + 1] = Math.sin(p * frequency);
+    }
+  }
+  return table;
+}

@@ -1,0 +1,372 @@
+/**
+ * The engine behind the trainer: a Llama-type model on the GPU that scores token sequences, adds their
+ * gradients and takes optimizer steps. Read-backs: one a `score`, one an `optimizerStep`.
+ */
+import type { Gpu } from "../gpu/device.ts";
+import { GpuError } from "../gpu/error.ts";
+import { attentionVariant } from "../gpu/kernels/attention.ts";
+import { Activations } from "./activations.ts";
+import { ChunkInputs } from "./chunk_inputs.ts";
+import { Decoder } from "./decoder.ts";
+import type {
+  EngineCounters,
+  NamedTensor,
+  OptimizerSettings,
+  TokenizedExample,
+  TokenLogps,
+  TrainingEngine,
+} from "./engine.ts";
+import { ModelError } from "./error.ts";
+import type { LlamaConfig } from "./llama_config.ts";
+import { Logits } from "./logits.ts";
+import { type MemoryPlan, type MemoryRequest, planMemory } from "./memory.ts";
+import { Optimizer } from "./optimizer.ts";
+import { type Pack, packExamples, planChunks, scoredLength } from "./pack.ts";
+import { parameterList } from "./param_table.ts";
+import { layOut, SlabSet } from "./slabs.ts";
+
+/** Raised when a kernel's arithmetic changes: cached reference values are then computed again. */
+const ENGINE_VERSION = 1;
+
+const LEAST_LOGPS_BYTES = 1 << 16;
+
+export interface LlamaOptions extends MemoryRequest {
+  /** An example's prompt is run once for all its answers. */
+  readonly sharePrompt: boolean;
+}
+
+/** What a chunk of the last `score` left on the GPU. */
+interface Kept {
+  readonly examples: readonly TokenizedExample[];
+  readonly sizes: Record<string, number>;
+}
+
+export class LlamaEngine implements TrainingEngine {
+  readonly plan: MemoryPlan;
+  readonly fingerprint: string;
+  readonly #gpu: Gpu;
+  readonly #config: LlamaConfig;
+  readonly #options: LlamaOptions;
+  readonly #weights: SlabSet;
+  readonly #gradients: SlabSet | undefined;
+  readonly #optimizer: Optimizer | undefined;
+  readonly #activations: Activations;
+  readonly #inputs: ChunkInputs;
+  readonly #decoder: Decoder;
+  readonly #logits: Logits;
+  #logps: GPUBuffer | undefined;
+  #kept: Kept | undefined;
+  #hasMoments = false;
+
+  private constructor(gpu: Gpu, config: LlamaConfig, options: LlamaOptions) {
+    this.#gpu = gpu;
+    this.#config = config;
+    this.#options = options;
+    if (config.headDim % 4 !== 0) {
+      throw new ModelError(
+        `Cannot run the model: its head size ${config.headDim} is no multiple of 4`,
+      );
+    }
+    const { bindingLimit, offsetAlignment } = gpu.capabilities;
+    const layout = layOut(parameterList(config), bindingLimit, offsetAlignment);
+    this.plan = planMemory(gpu, config, layout, options);
+    const trainable = options.optimizer !== undefined;
+    this.#weights = new SlabSet(gpu, layout, "weights");
+    this.#gradients = trainable ? new SlabSet(gpu, layout, "gradients") : undefined;
+    if (options.optimizer) {
+      this.#optimizer = new Optimizer(gpu, this.#weights, this.#gradients!, options.optimizer);
+    }
+    const { capacity } = this.plan;
+    const variant = attentionVariant(
+      config.headDim,
+      config.numAttentionHeads,
+      config.numKeyValueHeads,
+    );
+    this.#activations = new Activations(gpu, config, capacity, trainable);
+    this.#inputs = new ChunkInputs(gpu, config, capacity, variant);
+    const store = { weights: this.#weights, gradients: this.#gradients };
+    const views = this.#inputs.views;
+    this.#decoder = new Decoder(gpu, config, store, this.#activations, views, capacity);
+    this.#logits = new Logits(gpu, config, store, this.#activations.last);
+    const { subgroups } = gpu.capabilities;
+    this.fingerprint = `engine ${ENGINE_VERSION}; ${gpu.adapterName}; subgroups ${subgroups}; ` +
+      `shared prompt ${options.sharePrompt}`;
+  }
+
+  /**
+   * Allocates the model and fills it from `parameter`, which returns the values of a tensor by name.
+   * Throws `GpuError` when it does not fit.
+   */
+  static async create(
+    gpu: Gpu,
+    config: LlamaConfig,
+    options: LlamaOptions,
+    parameter: (name: string, shape: readonly number[]) => Float32Array | Promise<Float32Array>,
+  ): Promise<LlamaEngine> {
+    return await gpu.guarded("Loading the model", async () => {
+      const engine = new LlamaEngine(gpu, config, options);
+      for (const { name, shape } of parameterList(config)) {
+        engine.#weights.write(name, await parameter(name, shape));
+      }
+      return engine;
+    });
+  }
+
+  get adapterName(): string {
+    return this.#gpu.adapterName;
+  }
+
+  /** Names and shapes of all parameters. */
+  get parameterShapes(): ReadonlyMap<string, readonly number[]> {
+    return new Map(parameterList(this.#config).map(({ name, shape }) => [name, shape]));
+  }
+
+  get maxSequenceLength(): number {
+    return Math.min(this.#config.maxPositionEmbeddings, this.plan.capacity.tokens);
+  }
+
+  get counters(): EngineCounters {
+    const { bytes: gpuBytes, dispatches, readbacks, submits } = this.#gpu;
+    return { gpuBytes, dispatches, readbacks, submits };
+  }
+
+  async score(examples: readonly TokenizedExample[]): Promise<TokenLogps> {
+    const chunks = planChunks(examples, this.plan.capacity, this.#options.sharePrompt);
+    const total = examples.reduce((sum, example) => sum + scoredLength(example), 0);
+    const offsets = answerOffsets(examples);
+    if (total === 0) return { logps: new Float32Array(0), offsets };
+    const logps = this.#logpsBuffer(total);
+    this.#kept = undefined;
+    let at = 0;
+    for (const chunk of chunks) {
+      const sizes = this.#forward(this.#pack(chunk), true);
+      const encoder = this.#gpu.device.createCommandEncoder();
+      const from = this.#activations.head.logps.buffer;
+      encoder.copyBufferToBuffer(from, 0, logps, at * 4, sizes.scored * 4);
+      this.#gpu.submit(encoder);
+      at += sizes.scored;
+      if (chunks.length === 1) this.#kept = { examples, sizes };
+    }
+    const bytes = await this.#gpu.read(logps, total * 4);
+    return { logps: new Float32Array(bytes), offsets };
+  }
+
+  /** Runs trunk and, if asked, head of one chunk; queued, not awaited. */
+  #forward(pack: Pack, head: boolean): Record<string, number> {
+    const sizes = this.#inputs.upload(pack, this.#gradients !== undefined && head);
+    this.#decoder.trunk.run(sizes);
+    if (head) this.#decoder.head.run(sizes);
+    return sizes;
+  }
+
+  #pack(examples: readonly TokenizedExample[]): Pack {
+    const pack = packExamples(examples, this.#options.sharePrompt);
+    const limit = this.#config.maxPositionEmbeddings;
+    if (pack.positions.some((position) => position >= limit)) {
+      throw new ModelError(
+        `A sequence of rows ${examples.map((e) => e.row).join(", ")} is longer than the model's ` +
+          `${limit} positions; lower "dataset.max_length"`,
+      );
+    }
+    if (pack.ids.some((id) => id >= this.#config.vocabSize)) {
+      throw new ModelError(
+        `The tokenizer gives ids beyond the model's vocabulary of ${this.#config.vocabSize}; ` +
+          `use the tokenizer that belongs to the model`,
+      );
+    }
+    return pack;
+  }
+
+  #logpsBuffer(count: number): GPUBuffer {
+    const size = this.#logps?.size ?? 0;
+    if (size < count * 4) {
+      if (this.#logps) this.#gpu.destroyBuffer(this.#logps);
+      // A power of two, and not too small, so that its size settles in the first steps.
+      const bytes = 2 ** Math.ceil(Math.log2(Math.max(count * 4, LEAST_LOGPS_BYTES)));
+      this.#logps = this.#gpu.createBuffer("logps", bytes);
+    }
+    return this.#logps!;
+  }
+
+  // deno-lint-ignore require-await -- queued; async because other engines may have to wait
+  async learn(examples: readonly TokenizedExample[], seeds: Float32Array): Promise<void> {
+    if (!this.#decoder.backward) throw new GpuError("A frozen model cannot learn");
+    const total = examples.reduce((sum, example) => sum + scoredLength(example), 0);
+    if (seeds.length !== total) {
+      throw new RangeError(`Got ${seeds.length} seeds for ${total} scored tokens`);
+    }
+    if (this.#kept?.examples === examples) {
+      this.#inputs.writeSeeds(seeds);
+      this.#decoder.backward.run(this.#kept.sizes);
+      // Backward overwrites what forward kept.
+      this.#kept = undefined;
+      return;
+    }
+    const kept = withSeeds(examples, seeds);
+    const chunks = planChunks(kept.examples, this.plan.capacity, this.#options.sharePrompt);
+    let at = 0;
+    for (const chunk of chunks) {
+      const sizes = this.#forward(this.#pack(chunk), true);
+      this.#inputs.writeSeeds(kept.seeds.subarray(at, at + sizes.scored));
+      this.#decoder.backward.run(sizes);
+      at += sizes.scored;
+    }
+  }
+
+  async optimizerStep(
+    settings: OptimizerSettings,
+  ): Promise<{ gradNorm: number; finite: boolean; culprit?: string }> {
+    if (!this.#optimizer) throw new GpuError("A frozen model cannot take a step");
+    if (settings.kind !== this.#optimizer.kind) {
+      throw new RangeError(`The engine was made for ${this.#optimizer.kind}, not ${settings.kind}`);
+    }
+    this.#kept = undefined;
+    const { gradNorm, finite } = await this.#optimizer.step(settings);
+    this.#hasMoments ||= finite;
+    return finite ? { gradNorm, finite } : { gradNorm, finite, culprit: await this.#culprit() };
+  }
+
+  /** The first tensor whose gradient is not finite, or the one with the largest value. */
+  async #culprit(): Promise<string> {
+    let largest = "", most = -1;
+    for (const name of this.#gradients!.layout.parameters.keys()) {
+      for (const value of await this.#gradients!.read(name)) {
+        if (!Number.isFinite(value)) return name;
+        if (Math.abs(value) > most) [most, largest] = [Math.abs(value), name];
+      }
+    }
+    return largest;
+  }
+
+  /** The gradient of a parameter since the last optimizer step; for tests. */
+  async gradient(name: string): Promise<Float32Array> {
+    if (!this.#gradients) throw new GpuError("A frozen model has no gradients");
+    return await this.#gradients.read(name);
+  }
+
+  /** Logits [prompts, V] after the last token of each prompt. */
+  async nextLogits(prompts: readonly Uint32Array[]): Promise<Float32Array> {
+    const empty = prompts.findIndex((prompt) => prompt.length === 0);
+    if (empty >= 0) {
+      throw new ModelError(
+        `Cannot continue prompt ${empty}: it has no tokens, not even a first one`,
+      );
+    }
+    const examples = prompts.map((prompt, row) => ({
+      row,
+      prompt: prompt,
+      answers: [{ ids: new Uint32Array(0), scoredFrom: 0 }],
+    }));
+    const { vocabSize } = this.#config;
+    const logits = new Float32Array(prompts.length * vocabSize);
+    this.#kept = undefined;
+    let at = 0;
+    for (const chunk of planChunks(examples, this.plan.capacity, this.#options.sharePrompt)) {
+      const ends: number[] = [];
+      for (const { prompt } of chunk) ends.push((ends.at(-1) ?? -1) + prompt.length);
+      this.#forward(this.#pack(chunk), false);
+      logits.set(await this.#logits.read(Uint32Array.from(ends)), at * vocabSize);
+      at += chunk.length;
+    }
+    return logits;
+  }
+
+  async generateGreedy(
+    prompts: readonly Uint32Array[],
+    options: { readonly maxNewTokens: number; readonly stop: readonly number[] },
+  ): Promise<Uint32Array[]> {
+    const sequences = prompts.map((prompt) => [...prompt]);
+    const open = new Set(prompts.keys());
+    for (let i = 0; i < options.maxNewTokens && open.size > 0; i++) {
+      const rows = [...open].filter((row) => sequences[row].length < this.maxSequenceLength);
+      if (rows.length === 0) break;
+      const logits = await this.nextLogits(rows.map((row) => Uint32Array.from(sequences[row])));
+      const V = this.#config.vocabSize;
+      for (const [at, row] of rows.entries()) {
+        const id = argmax(logits.subarray(at * V, (at + 1) * V));
+        if (options.stop.includes(id)) open.delete(row);
+        else sequences[row].push(id);
+      }
+    }
+    return sequences.map((ids, row) => Uint32Array.from(ids.slice(prompts[row].length)));
+  }
+
+  async *weights(): AsyncIterable<NamedTensor> {
+    yield* tensors(this.#weights, "");
+  }
+
+  async *moments(): AsyncIterable<NamedTensor> {
+    if (!this.#optimizer || !this.#hasMoments) return;
+    if (this.#optimizer.expAvg) yield* tensors(this.#optimizer.expAvg, "exp_avg.");
+    yield* tensors(this.#optimizer.expAvgSq, "exp_avg_sq.");
+  }
+
+  async restore(source: AsyncIterable<NamedTensor> | Iterable<NamedTensor>): Promise<void> {
+    this.#kept = undefined;
+    for await (const { name, data } of source) {
+      if (name.startsWith("exp_avg_sq.")) {
+        this.#momentsOf(name).expAvgSq.write(name.slice("exp_avg_sq.".length), data);
+      } else if (name.startsWith("exp_avg.")) {
+        const set = this.#momentsOf(name).expAvg;
+        if (!set) throw new ModelError(`Cannot restore "${name}": the optimizer keeps none`);
+        set.write(name.slice("exp_avg.".length), data);
+      } else this.#weights.write(name, data);
+    }
+    this.#gpu.check("Restoring the model");
+  }
+
+  #momentsOf(name: string): Optimizer {
+    if (!this.#optimizer) throw new ModelError(`Cannot restore "${name}" into a frozen model`);
+    this.#hasMoments = true;
+    return this.#optimizer;
+  }
+
+  /** Frees all buffers; the GPU stays open. */
+  destroy(): void {
+    this.#decoder.destroy();
+    this.#logits.destroy();
+    this.#inputs.destroy();
+    this.#activations.destroy();
+    this.#optimizer?.destroy();
+    this.#gradients?.destroy();
+    this.#weights.destroy();
+    if (this.#logps) this.#gpu.destroyBuffer(this.#logps);
+  }
+}
+
+/** [answers + 1] offsets of the scored tokens of each answer. */
+function answerOffsets(examples: readonly TokenizedExample[]): Uint32Array {
+  const offsets = [0];
+  for (const { answers } of examples) {
+    for (const { ids, scoredFrom } of answers) {
+      offsets.push(offsets.at(-1)! + ids.length - scoredFrom);
+    }
+  }
+  return Uint32Array.from(offsets);
+}
+
+/** The examples that have a seed other than zero, and their seeds. */
+function withSeeds(examples: readonly TokenizedExample[], seeds: Float32Array) {
+  const kept: TokenizedExample[] = [], parts: number[] = [];
+  let at = 0;
+  for (const example of examples) {
+    const own = seeds.subarray(at, at += scoredLength(example));
+    if (own.every((seed) => seed === 0)) continue;
+    kept.push(example);
+    for (const seed of own) parts.push(seed);
+  }
+  return { examples: kept, seeds: Float32Array.from(parts) };
+}
+
+/** Index of the largest value, the first of equal ones. */
+function argmax(values: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
+  return best;
+}
+
+async function* tensors(set: SlabSet, prefix: string): AsyncIterable<NamedTensor> {
+  for (const { name, shape } of set.layout.parameters.values()) {
+    yield { name: prefix + name, shape, data: await set.read(name) };
+  }
+}

@@ -1,0 +1,84 @@
+/** Logits at chosen positions: for generation and tests; training never has them all at once. */
+import type { Gpu } from "../gpu/device.ts";
+import { Program, type View } from "../gpu/program.ts";
+import type { LlamaConfig } from "./llama_config.ts";
+import { Operations, type ParameterStore } from "./operations.ts";
+
+export class Logits {
+  readonly #gpu: Gpu;
+  readonly #config: LlamaConfig;
+  readonly #store: ParameterStore;
+  readonly #hidden: View;
+  #rows = 0;
+  #buffers: GPUBuffer[] = [];
+  #program: Program | undefined;
+
+  /** `hidden` [tokens, C]: the output of the last layer. */
+  constructor(gpu: Gpu, config: LlamaConfig, store: ParameterStore, hidden: View) {
+    this.#gpu = gpu;
+    this.#config = config;
+    this.#store = store;
+    this.#hidden = hidden;
+  }
+
+  /** Logits [index.length, V] of the given tokens of the last trunk run. */
+  async read(index: Uint32Array): Promise<Float32Array> {
+    if (index.length > this.#rows) this.#build(index.length);
+    const { vocabSize: V } = this.#config;
+    const stride = Math.ceil(V / 4) * 4;
+    this.#gpu.write(this.#buffers[0], index);
+    this.#program!.run({ rows: index.length });
+    const bytes = await this.#gpu.read(this.#buffers.at(-1)!, index.length * stride * 4);
+    const padded = new Float32Array(bytes);
+    if (stride === V) return padded;
+    const logits = new Float32Array(index.length * V);
+    for (let i = 0; i < index.length; i++) {
+      logits.set(padded.subarray(i * stride, i * stride + V), i * V);
+    }
+    return logits;
+  }
+
+  #build(rows: number): void {
+    this.destroy();
+    this.#rows = rows;
+    const { hiddenSize: C, vocabSize: V, rmsNormEps: eps } = this.#config;
+    const stride = Math.ceil(V / 4) * 4;
+    const [index, picked, hidden, inv, logits] = ([
+      ["index", 1],
+      ["picked rows", C],
+      ["normed rows", C],
+      ["inv", 1],
+      ["logits", stride],
+    ] as const).map(([label, width]): View => {
+      const buffer = this.#gpu.createBuffer(label, rows * width * 4);
+      this.#buffers.push(buffer);
+      return { buffer, offset: 0, size: 0 };
+    });
+    const program = new Program(this.#gpu);
+    const o = new Operations(this.#gpu, program, this.#store, inv);
+    o.gather(index, this.#hidden, picked, "rows", C);
+    o.rmsNorm("model.norm", { x: picked, y: hidden, inv, rows: "rows", eps });
+    const head = o.parameter(
+      this.#config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight",
+    );
+    for (const part of head.parts) {
+      o.matmul("NT", "zero", [hidden, this.#store.weights.view(part), logits], {
+        m: "rows",
+        n: part.rowEnd - part.rowBegin,
+        k: C,
+        lda: C,
+        ldb: C,
+        ldc: stride,
+        column: part.rowBegin,
+      });
+    }
+    this.#program = program;
+  }
+
+  destroy(): void {
+    this.#program?.destroy();
+    for (const buffer of this.#buffers) this.#gpu.destroyBuffer(buffer);
+    this.#buffers = [];
+    this.#rows = 0;
+  }
+}

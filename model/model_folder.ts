@@ -1,0 +1,220 @@
+/** Reading a model from a Hugging Face folder, everything checked against its `config.json`. */
+import { type Dtype, firstNonFinite } from "./dtype.ts";
+import { ModelError, quoted, readingError } from "./error.ts";
+import { type LlamaConfig, parseLlamaConfig } from "./llama_config.ts";
+import { parameterList, type ParameterSpec } from "./param_table.ts";
+import type { TensorStore } from "./safetensors.ts";
+import { elementCount } from "./safetensors_header.ts";
+import { openSafetensorsFolder } from "./safetensors_folder.ts";
+import { readJsonObject } from "./strict_json.ts";
+
+export { type ModelToWrite, type Precision, writeModelFolder } from "./model_folder_write.ts";
+
+/** A checked model folder; weights are read on demand. */
+export interface ModelFolder extends Disposable {
+  readonly dir: string;
+  readonly config: LlamaConfig;
+  /** Text of `config.json`, for `writeModelFolder`. */
+  readonly configText: string;
+  readonly parameters: readonly ParameterSpec[];
+  readonly parameterCount: number;
+  /** Element types of the stored parameters, sorted. */
+  readonly dtypes: readonly Dtype[];
+  /** Files beside weights and config that belong to the model (tokenizer, generation settings). */
+  readonly companions: readonly string[];
+  /** What was ignored, one sentence each. */
+  readonly notices: readonly string[];
+  /**
+   * Values of a parameter as float32, row-major; `rowFrom .. rowTo` of its first dimension (default
+   * all).
+   *
+   * @throws ModelError naming tensor and index when a value is NaN or infinite
+   */
+  readParameter(name: string, rowFrom?: number, rowTo?: number): Float32Array<ArrayBuffer>;
+  close(): void;
+}
+
+/** Everything `transformers` may want beside config and weights. */
+const COMPANIONS = [
+  "generation_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "chat_template.jinja",
+  "chat_template.json",
+  "tokenizer.model",
+  "vocab.json",
+  "merges.txt",
+];
+
+/** Tensors that old files carry although they follow from the config. */
+const IGNORABLE = /(^|\.)(rotary_emb\.inv_freq|attn\.masked_bias|self_attn\.bias)$/;
+
+const HEAD = "lm_head.weight", EMBEDDING = "model.embed_tokens.weight";
+
+/** Values compared at once when a tied head is stored too. */
+const COMPARE_VALUES = 4 * 1024 * 1024;
+
+/**
+ * Opens a model folder: `config.json` is checked, and names, shapes and types of all weights against
+ * it. Weight values are not read yet.
+ *
+ * @throws ModelError naming file and field or tensor
+ */
+export function openModelFolder(dir: string): ModelFolder {
+  checkIsFolder(dir);
+  const configText = readJsonObject(`${dir}/config.json`).text;
+  const config = parseLlamaConfig(configText, `${dir}/config.json`);
+  const store = openSafetensorsFolder(dir);
+  try {
+    return describeFolder(dir, configText, config, store);
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+}
+
+function describeFolder(
+  dir: string,
+  configText: string,
+  config: LlamaConfig,
+  store: TensorStore,
+): ModelFolder {
+  const parameters = parameterList(config);
+  const notices = checkTensors(parameters, config, store, dir);
+  const known = new Set(parameters.map(({ name }) => name));
+  const close = () => store.close();
+  return {
+    dir,
+    config,
+    configText,
+    parameters,
+    parameterCount: parameters.reduce((n, { shape }) => n + elementCount(shape), 0),
+    dtypes: [...new Set(parameters.map(({ name }) => store.tensors.get(name)!.dtype))].sort(),
+    companions: COMPANIONS.filter((name) => isFile(`${dir}/${name}`)),
+    notices,
+    readParameter(name, rowFrom = 0, rowTo) {
+      if (!known.has(name)) {
+        throw new ModelError(`Cannot read ${quoted(dir)}: the model has no ${quoted(name)}`);
+      }
+      const values = store.readF32(name, rowFrom, rowTo);
+      refuseNonFinite(values, name, store, rowFrom);
+      return values;
+    },
+    close,
+    [Symbol.dispose]: close,
+  };
+}
+
+/** Compares stored tensors with the parameters the config asks for; returns notices. */
+function checkTensors(
+  parameters: readonly ParameterSpec[],
+  config: LlamaConfig,
+  store: TensorStore,
+  dir: string,
+): string[] {
+  for (const { name, shape } of parameters) {
+    const entry = store.tensors.get(name);
+    if (entry === undefined) {
+      const hint = name === HEAD ? "; if it shares the embedding, set tie_word_embeddings" : "";
+      throw new ModelError(
+        `Cannot read the weights of ${quoted(dir)}: tensor ${quoted(name)} ${quoted(shape)}, ` +
+          `which config.json asks for, is missing${hint}`,
+      );
+    }
+    checkShapeAndType(name, shape, store);
+  }
+  const known = new Set(parameters.map(({ name }) => name));
+  const notices: string[] = [];
+  let ignored = 0;
+  for (const name of store.tensors.keys()) {
+    if (known.has(name)) continue;
+    if (name === HEAD && config.tieWordEmbeddings) checkTiedHead(config, store);
+    else if (IGNORABLE.test(name)) ignored++;
+    else {
+      throw new ModelError(
+        `Cannot read ${quoted(store.fileOf(name))}: tensor ${
+          quoted(name)
+        } is not part of the model ` +
+          `that config.json describes`,
+      );
+    }
+  }
+  if (ignored > 0) {
+    notices.push(`Ignored ${ignored} stored tensors of "${dir}" that follow from config.json`);
+  }
+  return notices;
+}
+
+function checkShapeAndType(name: string, shape: readonly number[], store: TensorStore): void {
+  const entry = store.tensors.get(name)!;
+  if (entry.shape.length !== shape.length || entry.shape.some((n, i) => n !== shape[i])) {
+    throw new ModelError(
+      `Cannot read ${quoted(store.fileOf(name))}: tensor ${quoted(name)} has shape ` +
+        `${quoted(entry.shape)}, config.json asks for ${quoted(shape)}`,
+    );
+  }
+  const { dtype } = entry;
+  if (dtype !== "F32" && dtype !== "F16" && dtype !== "BF16" && dtype !== "F64") {
+    throw new ModelError(
+      `Cannot read ${quoted(store.fileOf(name))}: tensor ${quoted(name)} has dtype ${dtype}, ` +
+        `supported are F32, F16, BF16 and F64`,
+    );
+  }
+}
+
+/**
+ * A tied model may store its head a second time, if it is the same. If not, readers disagree on what
+ * the model is (some tie, some do not), so the user has to say.
+ */
+function checkTiedHead(config: LlamaConfig, store: TensorStore): void {
+  const shape = [config.vocabSize, config.hiddenSize];
+  checkShapeAndType(HEAD, shape, store);
+  const step = Math.max(1, Math.floor(COMPARE_VALUES / config.hiddenSize));
+  for (let row = 0; row < config.vocabSize; row += step) {
+    const end = Math.min(row + step, config.vocabSize);
+    const head = new Uint32Array(store.readF32(HEAD, row, end).buffer);
+    const embedding = new Uint32Array(store.readF32(EMBEDDING, row, end).buffer);
+    const differs = head.findIndex((bits, i) => bits !== embedding[i]);
+    if (differs < 0) continue;
+    throw new ModelError(
+      `Cannot read ${quoted(store.fileOf(HEAD))}: config.json says tie_word_embeddings, but ` +
+        `${quoted(HEAD)} differs from ${quoted(EMBEDDING)} in row ` +
+        `${row + Math.floor(differs / config.hiddenSize)}; remove the one or the other`,
+    );
+  }
+}
+
+function refuseNonFinite(
+  values: Float32Array,
+  name: string,
+  store: TensorStore,
+  rowFrom: number,
+): void {
+  const at = firstNonFinite(values);
+  if (at < 0) return;
+  const rowLength = elementCount(store.tensors.get(name)!.shape.slice(1));
+  throw new ModelError(
+    `Cannot use ${quoted(store.fileOf(name))}: tensor ${quoted(name)} has ${values[at]} at index ` +
+      `${rowFrom * rowLength + at}`,
+  );
+}
+
+function checkIsFolder(dir: string): void {
+  try {
+    if (!Deno.statSync(dir).isDirectory) {
+      throw new ModelError(`Cannot read the model ${quoted(dir)}: it is not a folder`);
+    }
+  } catch (error) {
+    throw readingError(dir, error);
+  }
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}

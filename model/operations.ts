@@ -1,0 +1,281 @@
+/**
+ * The operations of a decoder as steps of a program, forward and backward side by side. Sizes are named
+ * by the replay: an operation takes the name of its row count ("tokens" or "scored").
+ */
+import type { Gpu } from "../gpu/device.ts";
+import { BLOCK_ROWS, kernel } from "../gpu/kernels/mod.ts";
+import {
+  type MatmulForm,
+  type MatmulInit,
+  matmulKernel,
+  matmulLaunch,
+  matmulVariant,
+} from "../gpu/kernels/matmul.ts";
+import { WORKGROUP } from "../gpu/pipeline.ts";
+import {
+  f32Bits,
+  groupsFor,
+  type Launch,
+  type Program,
+  type Sizes,
+  type View,
+} from "../gpu/program.ts";
+import type { Parameter, SlabSet } from "./slabs.ts";
+
+/** A value with a known number, or the name of a size of the replay. */
+export type Extent = number | string;
+
+function extent(value: Extent, sizes: Sizes): number {
+  return typeof value === "number" ? value : sizes[value];
+}
+
+function elementwise(params: readonly number[], count: number, operations = count): Launch {
+  return { params, groups: groupsFor(count, WORKGROUP), operations };
+}
+
+/** Weights and, for a policy, their gradients. */
+export interface ParameterStore {
+  readonly weights: SlabSet;
+  readonly gradients?: SlabSet;
+}
+
+/** Adds operations to one program. */
+export class Operations {
+  constructor(
+    readonly gpu: Gpu,
+    readonly program: Program,
+    readonly store: ParameterStore,
+    /** [ceil(rows / BLOCK_ROWS), widest]: partial sums of column sums. */
+    readonly partial: View,
+  ) {}
+
+  parameter(name: string): Parameter {
+    const parameter = this.store.weights.layout.parameters.get(name);
+    if (!parameter) throw new Error(`The model has no parameter "${name}"`);
+    return parameter;
+  }
+
+  has(name: string): boolean {
+    return this.store.weights.layout.parameters.has(name);
+  }
+
+  #gradient(): SlabSet {
+    if (!this.store.gradients) throw new Error("A frozen model has no backward pass");
+    return this.store.gradients;
+  }
+
+  matmul(form: MatmulForm, init: MatmulInit, views: readonly View[], shape: {
+    m: Extent;
+    n: Extent;
+    k: Extent;
+    lda: number;
+    ldb: number;
+    ldc: number;
+    column?: number;
+    bRows?: number;
+  }, bias = false): void {
+    const variant = matmulVariant(this.gpu, form, init, bias);
+    this.program.add(matmulKernel(this.gpu, variant), views, (sizes) =>
+      matmulLaunch(variant, {
+        ...shape,
+        m: extent(shape.m, sizes),
+        n: extent(shape.n, sizes),
+        k: extent(shape.k, sizes),
+      }));
+  }
+
+  /** y [rows, out] = x [rows, in] W^T + bias + residual. */
+  linear(name: string, x: View, y: View, rows: Extent, residual?: View): void {
+    const weight = this.parameter(`${name}.weight`);
+    const bias = this.has(`${name}.bias`) ? this.parameter(`${name}.bias`) : undefined;
+    for (const part of weight.parts) {
+      const views = [x, this.store.weights.view(part), y];
+      if (residual) views.push(residual);
+      if (bias) views.push(this.store.weights.view(bias.parts[0]));
+      const shape = {
+        m: rows,
+        n: part.rowEnd - part.rowBegin,
+        k: weight.columns,
+        lda: weight.columns,
+        ldb: weight.columns,
+        ldc: weight.rows,
+        column: part.rowBegin,
+      };
+      this.matmul("NT", residual ? "addend" : "zero", views, shape, bias !== undefined);
+    }
+  }
+
+  /**
+   * dx (+)= dy W, dW += dy^T x, dbias += column sums of dy. `dx` may be left out; `first` starts dx at
+   * zero.
+   */
+  linearBackward(
+    name: string,
+    v: { x: View; dy: View; dx?: View; first?: boolean; rows: Extent },
+  ): void {
+    const weight = this.parameter(`${name}.weight`);
+    const K = weight.columns, N = weight.rows;
+    for (const part of weight.parts) {
+      const n = part.rowEnd - part.rowBegin;
+      // A part of dy's columns: the view starts at them, the stride stays.
+      const dy = { buffer: v.dy.buffer, offset: v.dy.offset + part.rowBegin * 4, size: 0 };
+      if (v.dx) {
+        const init = v.first && part.rowBegin === 0 ? "zero" : "output";
+        this.matmul("NN", init, [dy, this.store.weights.view(part), v.dx], {
+          m: v.rows,
+          n: K,
+          k: n,
+          lda: N,
+          ldb: K,
+          ldc: K,
+        });
+      }
+      this.matmul("TN", "output", [dy, v.x, this.#gradient().view(part)], {
+        m: n,
+        n: K,
+        k: v.rows,
+        lda: N,
+        ldb: K,
+        ldc: K,
+      });
+    }
+    if (this.has(`${name}.bias`)) {
+      this.#columnSum("blocks", v.dy, this.partial, v.rows, N);
+      this.#total(this.parameter(`${name}.bias`), v.rows);
+    }
+  }
+
+  #columnSum(entry: "blocks", from: View, to: View, rows: Extent, width: number): void {
+    this.program.add(kernel(this.gpu, "column_sum", entry), [from, to], (sizes) => {
+      const r = extent(rows, sizes);
+      return elementwise([r, width / 4], Math.ceil(r / BLOCK_ROWS) * width / 4, r * width);
+    });
+  }
+
+  /** Adds the partial sums of `rows` rows to a parameter's gradient. */
+  #total(parameter: Parameter, rows: Extent): void {
+    const views = [this.partial, this.#gradient().view(parameter.parts[0])];
+    const width4 = parameter.columns / 4;
+    this.program.add(kernel(this.gpu, "column_sum", "total"), views, (sizes) => {
+      const blocks = Math.ceil(extent(rows, sizes) / BLOCK_ROWS);
+      return elementwise([blocks, width4], width4, blocks * width4 * 4);
+    });
+  }
+
+  /** y = rmsNorm(x) * weight; inv [rows] is kept for the backward pass. */
+  rmsNorm(name: string, v: { x: View; y: View; inv: View; rows: Extent; eps: number }): void {
+    const weight = this.parameter(`${name}.weight`);
+    const views = [v.x, this.store.weights.view(weight.parts[0]), v.y, v.inv];
+    const width4 = weight.columns / 4;
+    this.program.add(kernel(this.gpu, "rms_norm", "forward"), views, (sizes) => {
+      const rows = extent(v.rows, sizes);
+      return elementwise([rows, width4, f32Bits(v.eps)], rows, rows * width4 * 20);
+    });
+  }
+
+  /** dx += d rmsNorm; dweight +=. */
+  rmsNormBackward(
+    name: string,
+    v: { x: View; inv: View; dy: View; dx: View; rows: Extent; eps: number },
+  ): void {
+    const weight = this.parameter(`${name}.weight`);
+    const width4 = weight.columns / 4;
+    const params = (rows: number) => [rows, width4, f32Bits(v.eps)];
+    this.program.add(
+      kernel(this.gpu, "rms_norm", "backward_weight"),
+      [v.x, this.partial, v.dy, v.inv],
+      (sizes) => {
+        const rows = extent(v.rows, sizes);
+        return elementwise(params(rows), Math.ceil(rows / BLOCK_ROWS) * width4, rows * width4 * 12);
+      },
+    );
+    this.#total(weight, v.rows);
+    const views = [v.x, this.store.weights.view(weight.parts[0]), v.dy, v.inv, v.dx];
+    this.program.add(kernel(this.gpu, "rms_norm", "backward_input"), views, (sizes) => {
+      const rows = extent(v.rows, sizes);
+      return elementwise(params(rows), rows, rows * width4 * 40);
+    });
+  }
+
+  /** Rotates x [tokens, heads * D] in place; `sign` -1 turns it back. */
+  rope(
+    v: { positions: View; table: View; x: View; heads: number; headDim: number; sign: 1 | -1 },
+  ): void {
+    const half = v.headDim / 2;
+    this.program.add(
+      kernel(this.gpu, "rope", "rotate"),
+      [v.positions, v.table, v.x],
+      ({ tokens }) =>
+        elementwise(
+          [tokens, v.heads, half, f32Bits(v.sign)],
+          tokens * v.heads * half,
+          tokens * v.heads * half * 6,
+        ),
+    );
+  }
+
+  swiglu(gate: View, up: View, h: View, width: number): void {
+    this.program.add(
+      kernel(this.gpu, "swiglu", "forward"),
+      [gate, up, h],
+      ({ tokens }) => elementwise([tokens * width / 4], tokens * width / 4, tokens * width * 20),
+    );
+  }
+
+  /** In place: gate and up become their gradients. */
+  swigluBackward(dh: View, gate: View, up: View, width: number): void {
+    this.program.add(
+      kernel(this.gpu, "swiglu", "backward"),
+      [dh, gate, up],
+      ({ tokens }) => elementwise([tokens * width / 4], tokens * width / 4, tokens * width * 30),
+    );
+  }
+
+  /** out [rows, C] = rows of a parameter, by id. */
+  embed(name: string, ids: View, out: View, rows: Extent): void {
+    const table = this.parameter(name);
+    for (const part of table.parts) {
+      const views = [ids, this.store.weights.view(part), out];
+      this.#gather(views, rows, table.columns / 4, part.rowBegin, part.rowEnd);
+    }
+  }
+
+  /** d parameter [row] += sums of d_out over the lists of each id; "ids" counts the distinct ones. */
+  embedBackward(name: string, lists: View, positions: View, dOut: View): void {
+    const table = this.parameter(name);
+    const width4 = table.columns / 4;
+    for (const part of table.parts) {
+      const views = [lists, positions, dOut, this.#gradient().view(part)];
+      this.program.add(
+        kernel(this.gpu, "gather_rows", "backward"),
+        views,
+        ({ ids, tokens }) =>
+          elementwise([ids, width4, part.rowBegin, part.rowEnd], ids * width4, tokens * width4 * 4),
+      );
+    }
+  }
+
+  /** out [rows, width] = source[index], for hidden states. */
+  gather(index: View, source: View, out: View, rows: Extent, width: number): void {
+    this.#gather([index, source, out], rows, width / 4, 0, 0xffffffff);
+  }
+
+  #gather(views: readonly View[], rows: Extent, width4: number, begin: number, end: number): void {
+    this.program.add(kernel(this.gpu, "gather_rows", "forward"), views, (sizes) => {
+      const count = extent(rows, sizes);
+      return elementwise([count, width4, begin, end], count * width4, count * width4 * 4);
+    });
+  }
+
+  /** source gradient [row] += the rows of dOut gathered from it; "sources" counts the distinct rows. */
+  gatherBackward(lists: View, positions: View, dOut: View, dSource: View, width: number): void {
+    const views = [lists, positions, dOut, dSource];
+    const width4 = width / 4;
+    this.program.add(
+      kernel(this.gpu, "gather_rows", "backward"),
+      views,
+      ({ sources, scored }) =>
+        elementwise([sources, width4, 0, 0xffffffff], sources * width4, scored * width4 * 4),
+    );
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * What a run tells the outside. The trainer emits events and knows no sink; a sink reads events and
+ * knows no trainer. An event carries no time: sinks that show one have their own clock, so that the
+ * training path stays free of clocks.
+ */
+
+/** Metric name (`loss`, `rewards/chosen`, `risk/tau`, ...) to value. */
+export type MetricValues = Readonly<Record<string, number>>;
+
+/** One finished optimizer step. */
+export interface StepEvent {
+  readonly type: "step";
+  /** 1-based. */
+  readonly step: number;
+  readonly totalSteps: number;
+  /** Pairs of this step, all micro-batches together. */
+  readonly pairs: number;
+  /** Tokens of this step: prompt and answer of every sequence, as transformers counts them. */
+  readonly tokens: number;
+  /** Mean margin (without beta); absent without a reference. */
+  readonly margin?: number;
+  /** Mean beta used; absent for a mode without one. */
+  readonly beta?: number;
+  readonly metrics: MetricValues;
+}
+
+export type RunEvent =
+  | { readonly type: "plan"; readonly lines: readonly string[] }
+  | { readonly type: "notice"; readonly text: string }
+  /** A long phase outside the steps, e.g. reference log-probabilities or an evaluation. */
+  | {
+    readonly type: "progress";
+    readonly what: string;
+    readonly done: number;
+    readonly total: number;
+  }
+  /** Training begins after `step` finished steps: 0, or more on resume. */
+  | { readonly type: "start"; readonly step: number; readonly totalSteps: number }
+  | StepEvent
+  | {
+    readonly type: "evaluation";
+    readonly step: number;
+    readonly pairs: number;
+    readonly metrics: MetricValues;
+  }
+  | { readonly type: "checkpoint"; readonly step: number; readonly path: string }
+  | { readonly type: "end"; readonly lines: readonly string[] };
+
+/** A place metrics go to. */
+export interface Sink {
+  accept(event: RunEvent): void;
+  close?(): void;
+}
+
+/** One sink that passes every event on to all of `sinks`, in order. */
+export function fanOut(sinks: readonly Sink[]): Sink {
+  return {
+    accept: (event) => sinks.forEach((sink) => sink.accept(event)),
+    close: () => sinks.forEach((sink) => sink.close?.()),
+  };
+}

@@ -1,0 +1,89 @@
+/**
+ * `metrics.jsonl`: one line per optimizer step, and `timings.jsonl` beside it.
+ *
+ * The first holds only what the config determines, so two runs of one config have the same bytes
+ * and a checkpoint can record its length; whatever depends on the clock is in the second.
+ */
+import type { MetricValues, RunEvent, Sink } from "./events.ts";
+import { JsonLinesFile } from "./json_lines.ts";
+
+/** Keys that lead a line, in this order; the rest follow in the order of the alphabet. */
+const LEADING = [
+  "step",
+  "epoch",
+  "loss",
+  "grad_norm",
+  "learning_rate",
+  "num_tokens",
+  "rewards/chosen",
+  "rewards/rejected",
+  "rewards/accuracies",
+  "rewards/margins",
+  "logps/chosen",
+  "logps/rejected",
+];
+
+/** The record of a step with its keys in the fixed order. */
+export function metricsRecord(step: number, metrics: MetricValues): Record<string, number> {
+  const record: Record<string, number> = { step };
+  const names = Object.keys(metrics).filter((name) => name !== "step");
+  const leading = LEADING.filter((name) => names.includes(name));
+  const others = names.filter((name) => !LEADING.includes(name)).sort();
+  for (const name of [...leading, ...others]) record[name] = metrics[name];
+  return record;
+}
+
+export interface TimingOptions {
+  /** Finished steps at the start of the run; later lines of an earlier attempt are dropped. */
+  readonly finished: number;
+  /** Milliseconds, e.g. `performance.now`. */
+  clock(): number;
+}
+
+/**
+ * A sink that writes, for each step, the seconds since the run's start (in this process) and the
+ * tokens per second of the step to `path`.
+ */
+export function timingsSink(path: string, options: TimingOptions): Sink {
+  const file = JsonLinesFile.open(path, keptBytes(path, options.finished));
+  const start = options.clock();
+  let last = start;
+  return {
+    accept(event: RunEvent) {
+      if (event.type === "start") last = options.clock();
+      if (event.type !== "step") return;
+      const now = options.clock();
+      const seconds = Math.max(1e-9, (now - last) / 1000);
+      last = now;
+      file.append({
+        step: event.step,
+        "time/elapsed": rounded((now - start) / 1000),
+        "time/step": rounded(seconds),
+        "time/tokens_per_second": rounded(event.tokens / seconds),
+      });
+    },
+    close: () => file.close(),
+  };
+}
+
+/** Bytes of the leading lines whose step is at most `finished`. */
+function keptBytes(path: string, finished: number): number {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
+  let kept = 0;
+  for (const line of text.split("\n").slice(0, -1)) {
+    const step = /^\{"step":(\d+),/.exec(line)?.[1];
+    if (step === undefined || Number(step) > finished) break;
+    kept += new TextEncoder().encode(line).length + 1;
+  }
+  return kept;
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}

@@ -1,0 +1,91 @@
+/** Attention over packs as a model runs it, for the tests of its kernels. */
+import {
+  attentionKernels,
+  type AttentionVariant,
+  attentionVariant,
+} from "../../gpu/kernels/attention.ts";
+import type { Kernel } from "../../gpu/pipeline.ts";
+import { WORKGROUP } from "../../gpu/pipeline.ts";
+import { f32Bits, type Program, type View } from "../../gpu/program.ts";
+import type { TokenizedExample } from "../../model/engine.ts";
+import { blocksOf, type Pack, packExamples } from "../../model/pack.ts";
+import type { AttentionShape } from "../reference/attention.ts";
+import type { Rig } from "./rig.ts";
+
+export interface Heads {
+  readonly heads: number;
+  readonly keyValueHeads: number;
+  readonly headDim: number;
+}
+
+/** q, k, v and the gradient of o for one pack. */
+export interface AttentionInputs {
+  readonly q: Float32Array;
+  readonly k: Float32Array;
+  readonly v: Float32Array;
+  readonly dO: Float32Array;
+}
+
+/** A pack whose examples have the given lengths: [prompt, answer, answer, ...]; ids do not matter. */
+export function packOf(lengths: readonly (readonly number[])[], sharePrompt = true): Pack {
+  const examples = lengths.map(([prompt, ...answers], row): TokenizedExample => ({
+    row,
+    prompt: new Uint32Array(prompt),
+    answers: answers.map((n) => ({ ids: new Uint32Array(n), scoredFrom: n })),
+  }));
+  return packExamples(examples, sharePrompt);
+}
+
+export function shapeOf(pack: Pack, heads: Heads): AttentionShape {
+  return { ...heads, tokens: pack.tokens, mask: pack.mask };
+}
+
+/** The variant a model takes, or one with other blocks. */
+export function variantOf(h: Heads, queryBlock?: number, keyBlock?: number): AttentionVariant {
+  const v = attentionVariant(h.headDim, h.heads, h.keyValueHeads);
+  return { ...v, queryBlock: queryBlock ?? v.queryBlock, keyBlock: keyBlock ?? v.keyBlock };
+}
+
+export type AttentionResult = "o" | "stats" | "dq" | "dk" | "dv";
+
+/** Queues forward and backward of one pack; stats is [tokens, heads] of (lse, delta). */
+export function attend(
+  rig: Rig,
+  pack: Pack,
+  variant: AttentionVariant,
+  x: AttentionInputs,
+): Record<AttentionResult, View> {
+  const { heads, keyValueHeads, headDim } = variant;
+  const kernels = attentionKernels(rig.gpu, variant);
+  const queries = blocksOf(pack, variant.queryBlock), keys = blocksOf(pack, variant.keyBlock);
+  const queryBlocks = rig.upload(queries), keyBlocks = rig.upload(keys);
+  const mask = rig.upload(pack.mask);
+  const [q, k, v, dO] = [x.q, x.k, x.v, x.dO].map((data) => rig.upload(data));
+  // Results start as garbage: everything must be written.
+  const garbage = (like: Float32Array) => rig.upload(like.map(() => 7e7));
+  const o = garbage(x.q), dq = garbage(x.q), dk = garbage(x.k), dv = garbage(x.v);
+  const stats = rig.zeros(pack.tokens * heads * 2);
+  const scale = f32Bits(1 / Math.sqrt(headDim));
+  const add = (
+    program: Program,
+    kernel: Kernel,
+    views: readonly View[],
+    blocks: number,
+    perHead: number,
+  ) =>
+    program.add(kernel, views, () => ({
+      params: [blocks, scale],
+      groups: [Math.ceil(blocks / WORKGROUP), perHead, 1],
+      operations: 1,
+    }));
+  rig.run((program) => {
+    const common = [mask, q, k, v];
+    const queryCount = queries.length / 2, keyCount = keys.length / 2;
+    add(program, kernels.forward, [queryBlocks, ...common, o, stats], queryCount, heads);
+    add(program, kernels.delta, [dO, o, stats], pack.tokens, heads);
+    const views = [...common, dO, stats];
+    add(program, kernels.backwardQuery, [queryBlocks, ...views, dq], queryCount, heads);
+    add(program, kernels.backwardKey, [keyBlocks, ...views, dk, dv], keyCount, keyValueHeads);
+  });
+  return { o, stats, dq, dk, dv };
+}

@@ -1,0 +1,70 @@
+/** Rotary embedding against float64, and its inverse. */
+import type { View } from "../../gpu/program.ts";
+import { Operations } from "../../model/operations.ts";
+import { assertClose, assertSameBits, BACKWARD, FORWARD } from "../assert_close.ts";
+import { fill, type Kind, KINDS, Random } from "../reference/random.ts";
+import { rotate } from "../reference/rope.ts";
+import { makeStore } from "./parameters.ts";
+import { Rig } from "./rig.ts";
+
+const rig = await Rig.open();
+const store = makeStore(rig.gpu, {});
+/** tokens, heads, head size: one, primes, one pair below and above a workgroup, one token, odd heads. */
+const SHAPES = [
+  [1, 1, 2],
+  [7, 3, 6],
+  [13, 1, 14],
+  [31, 2, 26],
+  [63, 1, 2],
+  [65, 1, 2],
+  [1, 9, 64],
+  [47, 4, 128],
+];
+const POSITIONS = 61;
+
+function makeCase(shape: readonly number[], kind: Kind, seed: number) {
+  const [tokens, heads, headDim] = shape, random = new Random(seed);
+  const angles = Array.from({ length: POSITIONS * headDim / 2 }, () => 100 * random.uniform());
+  return {
+    tokens,
+    heads,
+    headDim,
+    positions: random.integers(tokens, POSITIONS),
+    table: Float32Array.from(angles.flatMap((angle) => [Math.cos(angle), Math.sin(angle)])),
+    x: fill(random, kind, tokens * heads, headDim),
+  };
+}
+
+/** Queues a rotation in place for each of `signs`. */
+function queue(c: ReturnType<typeof makeCase>, ...signs: (1 | -1)[]): { x: View } {
+  const x = rig.upload(c.x), positions = rig.upload(c.positions), table = rig.upload(c.table);
+  rig.run((program) => {
+    const o = new Operations(rig.gpu, program, store, x);
+    for (const sign of signs) {
+      o.rope({ positions, table, x, heads: c.heads, headDim: c.headDim, sign });
+    }
+  }, { tokens: c.tokens });
+  return { x };
+}
+
+for (const sign of [1, -1] as const) {
+  const name = `rope ${sign === 1 ? "forward" : "backward"}`;
+  Deno.test(`${name} equals float64 at 8 shapes, 5 seeds`, async () => {
+    const cases = SHAPES.flatMap((shape, s) =>
+      KINDS.map((kind, i) => makeCase(shape, kind, 10 * s + i))
+    );
+    const found = await rig.finish(cases.map((c) => queue(c, sign)));
+    for (const [i, c] of cases.entries()) {
+      const expected = rotate(c.x, c.positions, c.table, c.heads, c.headDim, sign);
+      const place = `${c.tokens} tokens, ${c.heads} heads of ${c.headDim}`;
+      assertClose(found[i].x, expected, sign === 1 ? FORWARD : BACKWARD, name, place);
+    }
+  });
+}
+
+Deno.test("rope backward undoes rope forward, and repeats its bytes", async () => {
+  const c = makeCase([31, 2, 26], "normal", 77);
+  const [back, once, again] = await rig.finish([queue(c, 1, -1), queue(c, -1), queue(c, -1)]);
+  assertClose(back.x, c.x, FORWARD, "rope there and back");
+  assertSameBits(again.x, once.x, "rope backward");
+});

@@ -1,0 +1,123 @@
+/** Training on the goldens' pairs in the goldens' order, by the trainer's own optimizer steps. */
+import pairs from "../goldens/torch/pairs.json" with { type: "json" };
+import type { Gpu } from "../../gpu/device.ts";
+import type { Json, LossMode, Metrics, Options } from "../../losses/loss_mode.ts";
+import { defaultOptions } from "../../losses/options.ts";
+import type { TokenizedExample } from "../../model/engine.ts";
+import type { LlamaEngine } from "../../model/llama.ts";
+import { answerSums, type TrainingDataset } from "../../trainer/decision_set.ts";
+import { optimizerStep, type StepResult } from "../../trainer/optimizer_step.ts";
+import type { LoopSettings, TrainingRun } from "../../trainer/run.ts";
+import { collect, engineOf, row } from "./small_engine.ts";
+import { goldenModel, type GoldenName } from "./torch_goldens.ts";
+
+const dataset: TrainingDataset = {
+  length: pairs.rows.length,
+  get: (i) => row(i, pairs.rows[i].prompt, [pairs.rows[i].chosen, pairs.rows[i].rejected]),
+};
+
+/** What the goldens say about how they were made. */
+export interface CurveSettings {
+  readonly steps: number;
+  readonly batchSize: number;
+  readonly gradientAccumulation: number;
+  readonly learningRate: number;
+  readonly warmupSteps: number;
+  readonly maxGradNorm: number;
+}
+
+function loopSettings(settings: CurveSettings): LoopSettings {
+  const { steps, batchSize, gradientAccumulation, learningRate, warmupSteps, maxGradNorm } =
+    settings;
+  return {
+    epochs: 1,
+    maxSteps: steps,
+    batchSize,
+    evalBatchSize: batchSize,
+    gradientAccumulation,
+    learningRate,
+    lrScheduler: "linear",
+    warmupSteps,
+    maxGradNorm,
+    optimizer: {
+      kind: "adamw",
+      beta1: 0.9,
+      beta2: 0.999,
+      eps: 1e-8,
+      weightDecay: 0,
+      alpha: 0.99,
+    },
+    evalSteps: 0,
+    saveSteps: 0,
+    evalAtStart: false,
+    saveOnlyModel: false,
+    seed: 0,
+    dataSeed: 0,
+  };
+}
+
+/** One training call as the mode saw it. */
+export interface Call {
+  readonly loss: number;
+  readonly margins: readonly number[];
+  readonly metrics: Metrics;
+}
+
+export interface Curve {
+  readonly steps: readonly StepResult[];
+  readonly weights: ReadonlyMap<string, Float32Array>;
+}
+
+/** Summed log-probabilities of all rows under a model that is then freed, as if cached. */
+async function frozenReference(gpu: Gpu, name: GoldenName) {
+  const engine = await engineOf(gpu, goldenModel(name), { optimizer: undefined, tokens: 170 });
+  const rows: TokenizedExample[] = [];
+  for (let i = 0; i < dataset.length; i++) rows.push(await dataset.get(i));
+  const sums = answerSums(await engine.score(rows));
+  engine.destroy();
+  return {
+    sums: (examples: readonly TokenizedExample[]) =>
+      Float64Array.from(examples.flatMap(({ row }) => [sums[2 * row], sums[2 * row + 1]])),
+  };
+}
+
+/** Trains the model `llama` with a mode; `reference` names the frozen model. */
+export async function trainCurve(gpu: Gpu, mode: LossMode, golden: {
+  readonly settings: CurveSettings;
+  readonly reference?: GoldenName;
+  readonly options?: Options;
+}): Promise<Curve> {
+  const engine: LlamaEngine = await engineOf(gpu, goldenModel("llama"));
+  const { settings, reference } = golden;
+  const modeOptions = { ...defaultOptions(mode.options), ...golden.options };
+  const run: TrainingRun = {
+    settings: loopSettings(settings),
+    mode,
+    modeOptions,
+    engine,
+    reference: reference && await frozenReference(gpu, reference),
+    policyIsReference: reference === "llama",
+    train: dataset,
+    outputFolder: "",
+    configId: "",
+  };
+  const steps: StepResult[] = [];
+  let modeState: Json = mode.init(modeOptions), microStep = 0;
+  for (let step = 0; step < settings.steps; step++) {
+    const batches = Array.from(
+      { length: settings.gradientAccumulation },
+      (_, i) =>
+        Uint32Array.from(
+          { length: settings.batchSize },
+          (_, j) => ((microStep + i) * settings.batchSize + j) % dataset.length,
+        ),
+    );
+    const start = { step, microStep, totalSteps: settings.steps, modeState };
+    const result = await optimizerStep(run, { epoch: 0, batches }, start);
+    ({ modeState, microStep } = result);
+    steps.push(result);
+  }
+  const weights = await collect(engine.weights());
+  engine.destroy();
+  return { steps, weights };
+}

@@ -1,0 +1,73 @@
+import { assertEquals } from "@std/assert";
+import type { DataReport } from "../../data/load.ts";
+import { defaultOptions } from "../../losses/options.ts";
+import type { LossMode } from "../../losses/loss_mode.ts";
+import risk from "../../modes/risk.ts";
+import { planLines, runSize } from "../../trainer/plan.ts";
+import { settings } from "./fake_run.ts";
+
+Deno.test("a run's counts: short batches, short windows, max_steps", () => {
+  const sizes = { epochs: 2, batchSize: 4, gradientAccumulation: 4 };
+  // 22 rows: 6 batches, windows of 4 and 2.
+  assertEquals(runSize(sizes, 22, "micro"), {
+    batchesPerEpoch: 6,
+    stepsPerEpoch: 2,
+    totalSteps: 4,
+    decisionSize: 4,
+    decisions: 12,
+  });
+  const stepped = runSize(sizes, 22, "step");
+  assertEquals([stepped.decisionSize, stepped.decisions], [16, 4]);
+  const cut = runSize({ ...sizes, maxSteps: 3 }, 22, "micro");
+  assertEquals([cut.totalSteps, cut.decisions], [3, 6 + 4]);
+  const longer = runSize({ ...sizes, maxSteps: 6 }, 22, "micro");
+  assertEquals([longer.totalSteps, longer.decisions], [6, 18]);
+  assertEquals(runSize(sizes, 3, "step").decisionSize, 3);
+});
+
+const report: DataReport = {
+  name: "pairs.jsonl",
+  form: "hh",
+  rows: 30,
+  kept: 22,
+  dropped: { "empty answer": 1, "unlike prompts": 7 },
+  droppedAt: { "empty answer": "pairs.jsonl:9", "unlike prompts": "pairs.jsonl:3" },
+  truncated: 2,
+  equal: 0,
+  tokens: 900,
+  scoredTokens: 300,
+  sharedTokens: 600,
+  maxSequence: 64,
+  maxPrompt: 40,
+  maxAnswer: 30,
+};
+
+Deno.test("the plan says rows, drops by frequency, steps, decision size, memory and remarks", () => {
+  const lines = planLines({
+    settings: { ...settings, warmupSteps: 9 },
+    mode: risk as LossMode,
+    modeOptions: defaultOptions(risk.options),
+    train: report,
+    memory: {
+      needed: 3 * 2 ** 20,
+      budget: 2 ** 31,
+      largestBinding: 2 ** 20,
+      bindingLimit: 2 ** 27,
+    },
+  });
+  assertEquals(lines.slice(0, 7), [
+    "Training data: 22 of 30 rows kept, 900 tokens, 300 of them scored, longest sequence 64",
+    "  dropped 7: unlike prompts (first at pairs.jsonl:3)",
+    "  dropped 1: empty answer (first at pairs.jsonl:9)",
+    "  cut to the length limits: 2 rows",
+    "Steps: 6 of 4 x 2 rows, 3 an epoch, warm-up 9",
+    "Mode: risk, 12 decisions on 4 rows each",
+    "GPU memory: 3.0 MiB of the budget of 2.00 GiB; largest binding 1.0 MiB of 128.0 MiB",
+  ]);
+  // risk's own two remarks (small decisions, all within its warm-up), then the loop's.
+  assertEquals(lines.slice(7).map((line) => line.slice(0, 18)), [
+    "Note: risk decides",
+    "Note: risk makes 1",
+    "Note: the warm-up ",
+  ]);
+});

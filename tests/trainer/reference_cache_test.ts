@@ -1,0 +1,131 @@
+import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import type { RunEvent } from "../../report/events.ts";
+import { NumbersError } from "../../trainer/error.ts";
+import {
+  cachedReference,
+  cacheFileName,
+  liveReference,
+  type ReferenceCacheRequest,
+} from "../../trainer/reference_cache.ts";
+import { FakeEngine } from "./fake_engine.ts";
+import { FILES_ALLOWED, pairs, startWeight, VOCABULARY, withFolder } from "./fake_run.ts";
+import { faultyOperations, FULL } from "./faulty_operations.ts";
+
+const key = { model: "a", data: "b", engine: "fake 1" };
+const dataset = pairs(11, 40);
+
+function request(folder: string, changes: Partial<ReferenceCacheRequest> = {}) {
+  const engine = new FakeEngine(VOCABULARY, startWeight);
+  const events: RunEvent[] = [];
+  return {
+    engine,
+    events,
+    asked: {
+      folder: `${folder}/cache`,
+      key,
+      dataset,
+      batchSize: 4,
+      engine: () => engine,
+      events: { accept: (event: RunEvent) => events.push(event) },
+      ...changes,
+    } as ReferenceCacheRequest,
+  };
+}
+
+const examples = await Promise.all([3, 0, 10].map((i) => dataset.get(i)));
+const expected = await liveReference(new FakeEngine(VOCABULARY, startWeight)).sums(examples);
+
+function test(name: string, fn: (folder: string) => Promise<void>): void {
+  Deno.test({ name: `${name} (needs files)`, ignore: !FILES_ALLOWED, fn: () => withFolder(fn) });
+}
+
+Deno.test("the cache's name depends on every part of the key and not on their order", () => {
+  const name = cacheFileName(key);
+  assertEquals(cacheFileName({ engine: "fake 1", data: "b", model: "a" }), name);
+  for (const part of Object.keys(key)) {
+    assertNotEquals(cacheFileName({ ...key, [part]: "x" }), name);
+  }
+  assertNotEquals(cacheFileName({ model: "ab", data: "", engine: "fake 1" }), name);
+});
+
+test("cached sums are the live ones to the bit, computed once", async (folder) => {
+  const first = request(folder);
+  assertEquals((await cachedReference(first.asked)).sums(examples), expected);
+  assertEquals(first.engine.scoreCalls, 3);
+  const second = request(folder);
+  assertEquals((await cachedReference(second.asked)).sums(examples), expected);
+  assertEquals(second.engine.scoreCalls, 0);
+  const other = request(folder, { key: { ...key, data: "c" } });
+  await cachedReference(other.asked);
+  assertEquals(other.engine.scoreCalls, 3);
+});
+
+test("a damaged cache is computed again, with a notice", async (folder) => {
+  await cachedReference(request(folder).asked);
+  const path = `${folder}/cache/${cacheFileName(key)}`;
+  const whole = await Deno.readFile(path);
+  const flipped = whole.slice();
+  flipped[whole.length >> 1] ^= 4;
+  const otherName = `${folder}/cache/${cacheFileName({ ...key, data: "c" })}`;
+  for (
+    const bytes of [flipped, whole.subarray(0, 99), Uint8Array.of(...whole, 0), Uint8Array.of()]
+  ) {
+    await Deno.writeFile(path, bytes);
+    const { asked, engine, events } = request(folder);
+    assertEquals((await cachedReference(asked)).sums(examples), expected);
+    assertEquals(engine.scoreCalls, 3);
+    assertEquals(events[0].type, "notice");
+    assertEquals(await Deno.readFile(path), whole);
+  }
+  await Deno.writeFile(otherName, whole);
+  const { asked, events } = request(folder, { key: { ...key, data: "c" } });
+  await cachedReference(asked);
+  assert(events[0].type === "notice" && events[0].text.includes("it is of another key"));
+});
+
+test("a failing disk leaves no cache behind that is not whole", async (folder) => {
+  let failed = true;
+  for (let n = 1; failed; n++) {
+    const { operations } = faultyOperations(n, "kill");
+    failed = await cachedReference(request(folder, { operations }).asked).then(
+      () => false,
+      (error: Error) => error.message.includes(FULL),
+    );
+    const { asked, events } = request(folder);
+    await cachedReference(asked);
+    assert(events.every((event) => event.type !== "notice"));
+    await Deno.remove(`${folder}/cache`, { recursive: true });
+  }
+});
+
+test("a reference that is not finite writes no cache and names the row", async (folder) => {
+  const { asked, engine } = request(folder);
+  engine.onScore = (logps) => logps[0] = Infinity;
+  await assertRejects(
+    () => cachedReference(asked),
+    NumbersError,
+    "the reference's log-probability of the chosen answer of row 40",
+  );
+  await assertRejects(() => Deno.stat(`${folder}/cache/${cacheFileName(key)}`));
+});
+
+test("rows that are not in the cache, or have other lengths, are refused", async (folder) => {
+  const cache = await cachedReference(request(folder).asked);
+  const [example] = examples;
+  const refused = (row: number, cut: number) =>
+    assertRejects(
+      async () => {
+        const answers = example.answers.map((one) => ({ ...one, ids: one.ids.subarray(cut) }));
+        return await cache.sums([{ ...example, row, answers }]);
+      },
+      Error,
+      `does not fit the data at row ${row}`,
+    );
+  await refused(7, 0);
+  await refused(43, 1);
+});
+
+test("a stopped pass throws the signal's reason", async (folder) => {
+  const { asked } = request(folder, { signal: AbortSignal.abort(new Error("stopped")) });
+  await assertRejects(() => cachedReference(asked), Error, "stopped");
+});

@@ -1,0 +1,115 @@
+/**
+ * What must hold between keys. It reads the tree as written, so that a relation is reported together
+ * with everything else that is wrong; values of the wrong kind are the schema's business.
+ */
+import type { Problem } from "./explain.ts";
+import { type Mapping, sectionOf } from "./read_yaml.ts";
+
+/** Findings: `problems` stop the run, `notices` are printed once. */
+export interface Findings {
+  readonly problems: Problem[];
+  readonly notices: string[];
+}
+
+/** Defaults of the modes' tables that relations need when only one side is written. */
+const BETA_MIN = 1e-3;
+const BETA_MAX = 2;
+const BETA_0 = 0.1;
+
+function numberAt(tree: Mapping, section: string, key: string): number | undefined {
+  const value = section === "" ? tree[key] : sectionOf(tree, section)?.[key];
+  return typeof value === "number" && Number.isFinite(value) ? value : undefined;
+}
+
+/** Checks all relations of a config for the selected mode. */
+export function checkRelations(tree: Mapping, mode: string): Findings {
+  const findings: Findings = { problems: [], notices: [] };
+  checkBetas(tree, mode, findings);
+  checkLengths(tree, mode, findings.notices);
+  checkLosses(tree, findings.problems);
+  checkTraining(tree, mode, findings.notices);
+  return findings;
+}
+
+function checkBetas(tree: Mapping, mode: string, { problems, notices }: Findings): void {
+  const low = numberAt(tree, "beta_update", "beta_min");
+  const high = numberAt(tree, "beta_update", "beta_max");
+  if ((low ?? BETA_MIN) > (high ?? BETA_MAX)) {
+    const path = ["beta_update", low === undefined ? "beta_max" : "beta_min"];
+    const text = `"beta_min" (${low ?? `${BETA_MIN} by default`}) is above "beta_max" ` +
+      `(${high ?? `${BETA_MAX} by default`})`;
+    problems.push({ path, text });
+  } else if (mode === "risk" && sectionOf(tree, "beta_update")) {
+    const start = numberAt(tree, "beta_update", "beta_0") ?? BETA_0;
+    if (start < (low ?? BETA_MIN) || start > (high ?? BETA_MAX)) {
+      notices.push(
+        `"beta_update.beta_0" (${start}) lies outside "beta_min" to "beta_max"; the first update of ` +
+          "beta moves it inside",
+      );
+    }
+  }
+  const first = numberAt(tree, "beta_dpo", "bdpo_m");
+  const second = numberAt(tree, "beta_dpo", "m");
+  if (first !== undefined && second !== undefined && first !== second) {
+    const text = `"bdpo_m" is ${first} but "m" is ${second}; they are one option, keep one of them`;
+    problems.push({ path: ["beta_dpo", "m"], text });
+  }
+  const floor = numberAt(tree, "beta_dpo", "min_beta");
+  const base = numberAt(tree, "beta_dpo", "beta_0") ??
+    numberAt(tree, "beta_update", "beta_0") ?? BETA_0;
+  if (mode === "beta_dpo" && floor !== undefined && floor > base) {
+    notices.push(`"beta_dpo.min_beta" (${floor}) is above "beta_0" (${base}): beta rarely moves`);
+  }
+}
+
+function checkLengths(tree: Mapping, mode: string, notices: string[]): void {
+  const older = numberAt(tree, "dataset", "max_len");
+  const newer = numberAt(tree, "dataset", "max_length");
+  if (older !== undefined && newer !== undefined && older !== newer) {
+    notices.push(`"dataset.max_length" (${newer}) holds, not "dataset.max_len" (${older})`);
+  }
+  const own = mode === "sft" ? numberAt(tree, "sft_training", "max_length") : undefined;
+  const whole = own ?? newer ?? older ?? 1024;
+  const prompt = numberAt(tree, "dataset", "max_prompt_length") ?? 0;
+  const completion = numberAt(tree, "dataset", "max_completion_length") ?? 0;
+  if (prompt + completion > whole) {
+    notices.push(
+      `A prompt of "max_prompt_length" and a completion of "max_completion_length" ` +
+        `(${prompt} + ${completion} tokens) exceed ${whole}, the longest sequence; ` +
+        `"truncation_mode" cuts the rest`,
+    );
+  }
+}
+
+function checkLosses(tree: Mapping, problems: Problem[]): void {
+  if (tree.loss_weights === undefined) return;
+  const names = [tree.loss_type ?? "sigmoid"].flat();
+  const weights = [tree.loss_weights].flat();
+  const path = ["loss_weights"];
+  if (names.length !== weights.length) {
+    const text = `expected one weight for each loss_type (${names.length}), got ${weights.length}`;
+    problems.push({ path, text });
+  } else if (weights.every((weight) => weight === 0)) {
+    problems.push({ path, text: "expected at least one weight above 0" });
+  }
+}
+
+function checkTraining(tree: Mapping, mode: string, notices: string[]): void {
+  const section = mode === "sft" ? "sft_training" : "dpo_training";
+  const steps = numberAt(tree, "", "max_steps");
+  const warmup = numberAt(tree, section, "warmup_steps");
+  if (steps !== undefined && warmup !== undefined && warmup >= steps) {
+    notices.push(
+      `"${section}.warmup_steps" (${warmup}) is not below "max_steps" (${steps}): the learning rate ` +
+        "never reaches its peak",
+    );
+  }
+  const training = sectionOf(tree, section);
+  const uploads = mode === "sft" ? training?.push_to_hub === true : Boolean(training?.hub_model_id);
+  if (uploads) {
+    notices.push(
+      `"${section}.${mode === "sft" ? "push_to_hub" : "hub_model_id"}": nothing is uploaded; the ` +
+        `model is in "final" of the output folder`,
+    );
+  }
+}

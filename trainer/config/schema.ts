@@ -1,0 +1,160 @@
+/** The whole config as one strict schema, and the lists of names derived from it. */
+import { z } from "zod";
+import { byDefault, byteSize, flag, nullable, oneOf, real, text, whole } from "./fields.ts";
+import {
+  betaDpoSection,
+  betaUpdateSection,
+  datasetSection,
+  dpoTrainingSection,
+  marginLogSection,
+  optimizerSection,
+  riskTestSection,
+  samplesSection,
+  sftTrainingSection,
+} from "./sections.ts";
+
+/** Modes whose sections are always known names, selected or not. */
+export const BUILT_IN_MODES: readonly string[] = ["dpo", "risk", "beta_dpo", "sft"];
+/** Sections of the user's files that other tools read. */
+export const FOREIGN_SECTIONS: readonly string[] = ["rollout", "debug"];
+/** Sinks for metrics beside the terminal; `jsonl` is the one that is always there. */
+export const SINKS = ["jsonl", "tensorboard", "wandb", "html"] as const;
+
+const lossName = text("the name of a pair loss").regex(/^[a-z][a-z0-9_]*$/, {
+  error: `expected the name of a pair loss such as "sigmoid"`,
+});
+
+function oneOrMore<T extends z.ZodType>(item: T, error: string) {
+  return z.union([item, z.array(item, { error }).min(1, { error })], { error });
+}
+
+/** Top-level keys, in the order in which a config is written out. */
+export const configSchema = z.strictObject({
+  mode: nullable(
+    text("the name of a mode"),
+    "What decides beta: dpo, risk, beta_dpo, sft, or the name of a file in modes/. " +
+      "Without it beta_dpo.mode_loss, else risk",
+  ),
+  policy_name: text("a model folder or name").describe("Model to train: a folder, or a name"),
+  ref_name: nullable(
+    text("a model folder or name"),
+    "Reference model, never changed. Without it policy_name",
+  ),
+  init: byDefault(
+    oneOf(["pretrained", "random"]),
+    "pretrained",
+    "Start from the policy's weights, or from random ones of its shape (seed: dataset.seed)",
+  ),
+  precision: byDefault(
+    oneOf(["bf16", "fp16", "f32"]),
+    "f32",
+    "Storage type of the finished model; arithmetic and checkpoints are f32",
+  ),
+  dataset: datasetSection.describe("Rows and token sequences"),
+  dpo_training: dpoTrainingSection.optional().describe(
+    "Training on preferences (all modes but sft)",
+  ),
+  sft_training: sftTrainingSection.optional().describe("Supervised fine-tuning (mode sft)"),
+  loss_type: byDefault(
+    oneOrMore(lossName, "expected the name of a pair loss, or a list of them"),
+    "sigmoid",
+    "Pair loss, in TRL's names; a list is mixed by loss_weights",
+  ),
+  loss_weights: oneOrMore(real({ min: 0 }), "expected a number, or a list of numbers of at least 0")
+    .optional().describe("Weight of each loss_type. Without it 1 each"),
+  label_smoothing: byDefault(
+    real({ min: 0, below: 0.5 }),
+    0,
+    "Assumed share of flipped preference labels",
+  ),
+  optimizer: optimizerSection.prefault({}).describe("Update rule and its constants"),
+  lr_scheduler: byDefault(
+    oneOf(["linear", "cosine", "constant"]),
+    "linear",
+    "Course of the learning rate after the warm-up; linear and cosine end at 0",
+  ),
+  max_steps: nullable(
+    whole({ min: 1 }),
+    "Stop after this many optimizer steps. Without it epochs decide",
+  ),
+  seed: nullable(
+    whole({ min: 0, max: 2 ** 32 - 1 }),
+    "Seed of a mode's random numbers. Without it dataset.seed",
+  ),
+  memory_budget: byteSize().prefault("2GiB").describe(
+    'GPU memory a run may plan with: bytes, or a size like "2GiB". Default: "2GiB"',
+  ),
+  share_prompt: byDefault(flag(), true, "Run the prompt of a pair once for both answers"),
+  eval_at_start: byDefault(flag(), false, "Evaluate before the first step as well"),
+  save_total_limit: byDefault(
+    whole({ min: 1 }).nullable(),
+    2,
+    "Newest checkpoints kept; null keeps all",
+  ),
+  report_to: byDefault(
+    oneOrMore(oneOf(SINKS), `expected names out of ${SINKS.join(", ")}`),
+    ["jsonl"],
+    "Where metrics go beside the terminal",
+  ),
+  samples: samplesSection.prefault({}).describe("Held-out prompts answered at the end"),
+  risk_test: riskTestSection.optional().describe("Mode risk: the test"),
+  beta_update: betaUpdateSection.optional().describe("Mode risk: how beta answers"),
+  margin_log: marginLogSection.optional().describe("Files with the margin of every pair"),
+  beta_dpo: betaDpoSection.optional().describe("Mode beta_dpo, and the switch mode_loss"),
+});
+
+type DeepReadonly<T> = T extends readonly (infer U)[] ? readonly DeepReadonly<U>[]
+  : T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+  : T;
+
+/**
+ * A checked config with its defaults filled in, frozen. `mode` and `ref_name` are resolved. A section
+ * named like a mode is there as it was written: the mode's own option table checks it.
+ */
+export type Config =
+  & DeepReadonly<z.output<typeof configSchema>>
+  & { readonly mode: string; readonly ref_name: string }
+  & { readonly [section: string]: unknown };
+
+const SECTIONS: Readonly<Record<string, z.ZodObject>> = {
+  dataset: datasetSection,
+  dpo_training: dpoTrainingSection,
+  sft_training: sftTrainingSection,
+  risk_test: riskTestSection,
+  beta_update: betaUpdateSection,
+  margin_log: marginLogSection,
+  beta_dpo: betaDpoSection,
+  optimizer: optimizerSection,
+  samples: samplesSection,
+};
+
+/** Names known at each place: `""` is the top level, the others are sections. */
+export const KNOWN_KEYS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["", [
+    ...Object.keys(configSchema.shape),
+    ...BUILT_IN_MODES.filter((name) => name !== "beta_dpo"),
+    ...FOREIGN_SECTIONS,
+  ]],
+  ...Object.entries(SECTIONS).map(([name, section]): [string, string[]] => [
+    name,
+    Object.keys(section.shape),
+  ]),
+]);
+
+/**
+ * The JSON Schema that editors complete from. Unlike the program, which knows the modes, it lets any
+ * unknown top-level section pass: it may be a new mode's.
+ */
+export function configJsonSchema(): Record<string, unknown> {
+  const { $schema, ...rest } = z.toJSONSchema(configSchema, { io: "input" });
+  const foreign = Object.fromEntries(
+    FOREIGN_SECTIONS.map((name) => [name, { description: "Read by another tool" }]),
+  );
+  return {
+    $schema,
+    title: "Configuration of dynamic-dpo",
+    ...rest,
+    properties: { ...rest.properties, ...foreign },
+    additionalProperties: { type: "object", description: "Options of the mode of this name" },
+  };
+}

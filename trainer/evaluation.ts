@@ -1,0 +1,97 @@
+/**
+ * Evaluation: the loss of the selected mode at the beta in force over all pairs, nothing sampled,
+ * nothing filtered, no state changed. A loss at a moving beta cannot be compared between two
+ * evaluations, so the loss at the configured beta is given beside it.
+ */
+import type { Json, LossMode, Options, ScoreBatch, StepContext } from "../losses/loss_mode.ts";
+import { mixPairLosses, type PairLossChoice } from "../losses/pair_loss.ts";
+import { rewardMetrics } from "../losses/rewards.ts";
+import { defaultPairLoss, runMode } from "../losses/run_mode.ts";
+import type { ScoringEngine } from "../model/engine.ts";
+import type { Sink } from "../report/events.ts";
+import {
+  answerSums,
+  checkLogps,
+  readExamples,
+  scoreBatch,
+  type TrainingDataset,
+} from "./decision_set.ts";
+import { turnEventLoop } from "./event_loop.ts";
+import type { ReferenceLogps } from "./reference_cache.ts";
+import { WeightedMeans } from "./weighted_means.ts";
+
+export interface EvaluationRequest {
+  readonly engine: Pick<ScoringEngine, "score">;
+  readonly dataset: TrainingDataset;
+  readonly batchSize: number;
+  readonly reference?: ReferenceLogps;
+  readonly mode: LossMode;
+  readonly modeOptions: Options;
+  readonly lossTypes?: readonly PairLossChoice[];
+  /** The mode's state in force. */
+  readonly state: Json;
+  /** Where training stands. */
+  readonly place: Omit<StepContext, "training" | "uniform">;
+  readonly events?: Sink;
+  readonly signal?: AbortSignal;
+}
+
+/** Means over all rows, each row counting once whatever batch it is in. */
+export interface Evaluation {
+  readonly rows: number;
+  /** `eval_loss`, `eval_loss_beta0`, `eval_rewards/...`, `eval_logps/...`. */
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/**
+ * Evaluates a model on a dataset.
+ *
+ * @throws NumbersError when a log-probability is not finite; the signal's reason when stopped
+ */
+export async function evaluate(request: EvaluationRequest): Promise<Evaluation> {
+  const { dataset, batchSize, mode, modeOptions, state, signal, events } = request;
+  const lossTypes = request.lossTypes ?? defaultPairLoss;
+  const needs = mode.needs(modeOptions);
+  const context: StepContext = {
+    ...request.place,
+    training: false,
+    uniform: () => {
+      throw new Error("Random numbers are not allowed in evaluation");
+    },
+  };
+  const means = new WeightedMeans();
+  for (let begin = 0; begin < dataset.length; begin += batchSize) {
+    await turnEventLoop();
+    signal?.throwIfAborted();
+    const end = Math.min(begin + batchSize, dataset.length);
+    const indices = Array.from({ length: end - begin }, (_, i) => begin + i);
+    const examples = await readExamples(dataset, indices, needs.rows);
+    const scores = await request.engine.score(examples);
+    const when = `the evaluation after step ${context.optimizerStep}`;
+    checkLogps(examples, scores, { when, model: "policy" });
+    const reference = needs.reference === "none"
+      ? undefined
+      : await request.reference!.sums(examples);
+    const batch = scoreBatch(examples, answerSums(scores), reference);
+    const outcome = runMode(mode, batch, state, modeOptions, context, lossTypes);
+    means.add("eval_loss", outcome.loss, batch.size);
+    const atBase = lossAtBaseBeta(batch, mode, modeOptions, lossTypes);
+    if (atBase !== undefined) means.add("eval_loss_beta0", atBase, batch.size);
+    for (const [name, value] of Object.entries(rewardMetrics(batch, outcome.beta))) {
+      means.add(`eval_${name}`, value, batch.size);
+    }
+    events?.accept({ type: "progress", what: "Evaluation", done: end, total: dataset.length });
+  }
+  return { rows: dataset.length, metrics: means.values() };
+}
+
+/** Mean pair loss at the configured beta; undefined for modes without one or with their own loss. */
+function lossAtBaseBeta(
+  batch: ScoreBatch,
+  mode: LossMode,
+  options: Options,
+  lossTypes: readonly PairLossChoice[],
+): number | undefined {
+  if (!mode.baseBeta || mode.loss) return undefined;
+  return mixPairLosses(batch, { beta: mode.baseBeta(options) }, lossTypes).loss;
+}

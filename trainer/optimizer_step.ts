@@ -1,0 +1,265 @@
+/**
+ * One optimizer step: score, decide and learn for each decision set of the accumulation window, then
+ * the update.
+ *
+ * With scope `micro` (or `pair`) a decision set is one batch and the window has as many as it has
+ * batches; with scope `step` the whole window is scored before the one decision.
+ */
+import type { Json, ScoreBatch, StepContext } from "../losses/loss_mode.ts";
+import { batchMargins } from "../losses/margin.ts";
+import { rewardMetrics } from "../losses/rewards.ts";
+import {
+  defaultPairLoss,
+  type ModeOutcome,
+  runMode,
+  runOptimizerStep,
+} from "../losses/run_mode.ts";
+import type { TokenizedExample } from "../model/engine.ts";
+import { uniformStream } from "../data/philox.ts";
+import {
+  answerSums,
+  checkLogps,
+  readExamples,
+  scoreBatch,
+  sequenceTokens,
+  tokenSeeds,
+} from "./decision_set.ts";
+import { NumbersError } from "./error.ts";
+import type { MarginPart } from "./margin_log.ts";
+import type { TrainingRun } from "./run.ts";
+import { scheduleFactor } from "./schedule.ts";
+import { WeightedMeans } from "./weighted_means.ts";
+
+/** Rows of one optimizer step. */
+export interface Window {
+  readonly epoch: number;
+  /** Indices into the training data, a batch each; fewer than the accumulation at an epoch's end. */
+  readonly batches: readonly Uint32Array[];
+}
+
+/** Where the run stands before a step. */
+export interface StepStart {
+  /** Finished optimizer steps. */
+  readonly step: number;
+  readonly microStep: number;
+  readonly totalSteps: number;
+  readonly modeState: Json;
+}
+
+export interface StepResult {
+  readonly microStep: number;
+  readonly modeState: Json;
+  readonly pairs: number;
+  readonly tokens: number;
+  /** Mean over pairs, where they have one. */
+  readonly margin?: number;
+  readonly beta?: number;
+  readonly metrics: Readonly<Record<string, number>>;
+  /** Empty for a mode without pairs or reference. */
+  readonly margins: readonly MarginPart[];
+}
+
+/**
+ * Makes one optimizer step.
+ *
+ * @throws NumbersError when log-probabilities, seeds or the gradient norm are not finite; what the
+ * mode and the engine throw; Error when policy and reference should be equal and are not
+ */
+export async function optimizerStep(
+  run: TrainingRun,
+  window: Window,
+  start: StepStart,
+): Promise<StepResult> {
+  const { settings, engine, mode, modeOptions } = run;
+  const learned = await learnWindow(run, window, start);
+  const learningRate = settings.learningRate * scheduleFactor(
+    { kind: settings.lrScheduler, warmupSteps: settings.warmupSteps },
+    start.step,
+    start.totalSteps,
+  );
+  const step = start.step + 1;
+  const { optimizer, maxGradNorm } = settings;
+  const update = await engine.optimizerStep({ ...optimizer, learningRate, maxGradNorm, step });
+  checkUpdate(step, update);
+  const context = contextOf(run, window, { ...start, step }, learned.microStep, learned.sets);
+  const after = runOptimizerStep(mode, learned.modeState, modeOptions, context);
+  const { beta, margin, ...rewards } = learned.overPairs.values();
+  return {
+    microStep: learned.microStep,
+    modeState: after.state,
+    pairs: learned.pairs,
+    tokens: learned.tokens,
+    margin,
+    beta,
+    metrics: {
+      ...learned.overSets.values(),
+      ...rewards,
+      ...after.metrics,
+      grad_norm: update.gradNorm,
+      learning_rate: learningRate,
+    },
+    margins: learned.margins,
+  };
+}
+
+/** Sums over the decision sets of a window. */
+interface WindowSums {
+  sets: number;
+  microStep: number;
+  modeState: Json;
+  pairs: number;
+  tokens: number;
+  /** Loss and the mode's metrics: each decision set counts the same, as in the gradient. */
+  readonly overSets: WeightedMeans;
+  /** Rewards and log-probabilities: each pair counts the same. */
+  readonly overPairs: WeightedMeans;
+  readonly margins: MarginPart[];
+}
+
+/** Score, decide and learn for every decision set of the window. */
+async function learnWindow(
+  run: TrainingRun,
+  window: Window,
+  start: StepStart,
+): Promise<WindowSums> {
+  const needs = run.mode.needs(run.modeOptions);
+  const sets = needs.scope === "step"
+    ? [window.batches.flatMap((rows) => [...rows])]
+    : window.batches;
+  const sums: WindowSums = {
+    sets: sets.length,
+    microStep: start.microStep,
+    modeState: start.modeState,
+    pairs: 0,
+    tokens: 0,
+    overSets: new WeightedMeans(),
+    overPairs: new WeightedMeans(),
+    margins: [],
+  };
+  for (const rows of sets) {
+    const examples = await readExamples(run.train, rows, needs.rows);
+    const context = contextOf(run, window, start, sums.microStep, sets.length);
+    const { batch, outcome } = await learnSet(run, examples, sums.modeState, context);
+    sums.modeState = outcome.state;
+    sums.microStep++;
+    sums.pairs += batch.size;
+    sums.tokens += sequenceTokens(examples);
+    sums.overSets.add("loss", outcome.loss, 1);
+    sums.overSets.addAll(outcome.metrics, 1);
+    sums.overPairs.addAll(rewardMetrics(batch, outcome.beta), batch.size);
+    if (outcome.beta !== undefined) sums.overPairs.add("beta", meanOf(outcome.beta), batch.size);
+    if (!hasMargins(batch)) continue;
+    const margins = batchMargins(batch);
+    sums.overPairs.add("margin", meanOf(margins), batch.size);
+    sums.margins.push({ rows: batch.rows, margins, beta: outcome.beta });
+  }
+  return sums;
+}
+
+function contextOf(
+  run: TrainingRun,
+  window: Window,
+  start: StepStart,
+  microStep: number,
+  sets: number,
+): StepContext {
+  return {
+    training: true,
+    microStep,
+    optimizerStep: start.step,
+    epoch: window.epoch,
+    accumulation: sets,
+    uniform: uniformStream(run.settings.seed, `mode/${run.mode.name}/${microStep}`),
+  };
+}
+
+/** Score, decide, learn for one decision set. */
+async function learnSet(
+  run: TrainingRun,
+  examples: readonly TokenizedExample[],
+  state: Json,
+  context: StepContext,
+): Promise<{ batch: ScoreBatch; outcome: ModeOutcome }> {
+  const { engine, mode, modeOptions, lossTypes = defaultPairLoss } = run;
+  const step = context.optimizerStep + 1;
+  const scores = await engine.score(examples);
+  checkLogps(examples, scores, { when: `step ${step}`, model: "policy" });
+  const reference = mode.needs(modeOptions).reference === "none"
+    ? undefined
+    : await run.reference!.sums(examples);
+  const batch = scoreBatch(examples, answerSums(scores), reference);
+  const outcome = runMode(mode, batch, state, modeOptions, context, lossTypes);
+  if (run.policyIsReference && context.microStep === 0) checkEqualStart(run, batch, outcome);
+  // One division for the whole window: each decision set counts the same, as in transformers.
+  const seeds = tokenSeeds(outcome.seeds, scores.offsets, 1 / context.accumulation);
+  checkSeeds(step, examples, seeds, scores.offsets);
+  await engine.learn(examples, seeds);
+  return { batch, outcome };
+}
+
+function checkSeeds(
+  step: number,
+  examples: readonly TokenizedExample[],
+  seeds: Float32Array,
+  offsets: Uint32Array,
+): void {
+  const bad = seeds.findIndex((seed) => !Number.isFinite(seed));
+  if (bad < 0) return;
+  const answers = examples[0].answers.length;
+  const answer = offsets.findIndex((_, a) => offsets[a + 1] > bad);
+  throw new NumbersError(
+    `Numbers are not finite in step ${step}: the seed of row ` +
+      `${examples[Math.floor(answer / answers)].row} is "${
+        seeds[bad]
+      }" in float32; lower beta, or ` +
+      "look at that row, then resume from the last checkpoint",
+  );
+}
+
+function checkUpdate(
+  step: number,
+  update: { readonly gradNorm: number; readonly finite: boolean; readonly culprit?: string },
+): void {
+  if (update.finite && Number.isFinite(update.gradNorm)) return;
+  const tensor = update.culprit === undefined ? "" : `, first in tensor "${update.culprit}"`;
+  throw new NumbersError(
+    `Numbers are not finite in step ${step}: the gradient norm is "${update.gradNorm}"${tensor}; ` +
+      "the weights are as before the step, resume from the last checkpoint with a lower learning rate",
+  );
+}
+
+/**
+ * Policy and reference hold the same weights before the first step, so every margin is 0 and every
+ * sigmoid loss ln 2, to the bit and to rounding. Anything else is a fault of the cache or the engine.
+ */
+function checkEqualStart(run: TrainingRun, batch: ScoreBatch, outcome: ModeOutcome): void {
+  if (!hasMargins(batch)) return;
+  const refuse = (i: number, found: string, wanted: string): never => {
+    throw new Error(
+      `Policy and reference are the same model, yet before the first step ${found} of row ` +
+        `${
+          batch.rows[i]
+        } instead of ${wanted}: the reference cache or the engine is wrong; delete ` +
+        "the cache folder and start again",
+    );
+  };
+  batchMargins(batch).forEach((margin, i) => {
+    if (margin !== 0) refuse(i, `the margin is "${margin}"`, "0");
+  });
+  const types = run.lossTypes ?? defaultPairLoss;
+  if (run.mode.loss || types.some(({ type }) => type !== "sigmoid")) return;
+  const expected = Math.LN2 * types.reduce((sum, { weight }) => sum + weight, 0);
+  outcome.perPair.forEach((loss, i) => {
+    if (outcome.weights[i] === 0 || Math.abs(loss - expected) <= 1e-12 * expected) return;
+    refuse(i, `the loss is "${loss}"`, `${expected}`);
+  });
+}
+
+function hasMargins(batch: ScoreBatch): boolean {
+  return batch.rejected !== undefined && batch.chosen.reference !== undefined;
+}
+
+function meanOf(values: number | Float64Array): number {
+  if (typeof values === "number") return values;
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

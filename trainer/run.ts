@@ -1,0 +1,75 @@
+/** What a training run is made of: everything `train` needs, already opened and checked. */
+import type { Json, LossMode, Options } from "../losses/loss_mode.ts";
+import type { PairLossChoice } from "../losses/pair_loss.ts";
+import type { TrainingEngine } from "../model/engine.ts";
+import type { Sink } from "../report/events.ts";
+import type { RunSummary } from "../report/summary.ts";
+import type { FileOperations } from "./atomic_write.ts";
+import type { TrainingSettings } from "./config/settings.ts";
+import type { TrainingDataset } from "./decision_set.ts";
+import type { MarginLogSettings } from "./margin_log.ts";
+import type { ReferenceLogps } from "./reference_cache.ts";
+
+/** The settings the loop reads. */
+export type LoopSettings = Pick<
+  TrainingSettings,
+  | "epochs"
+  | "maxSteps"
+  | "batchSize"
+  | "evalBatchSize"
+  | "gradientAccumulation"
+  | "learningRate"
+  | "lrScheduler"
+  | "warmupSteps"
+  | "maxGradNorm"
+  | "optimizer"
+  | "evalSteps"
+  | "saveSteps"
+  | "evalAtStart"
+  | "saveTotalLimit"
+  | "saveOnlyModel"
+  | "seed"
+  | "dataSeed"
+>;
+
+export interface TrainingRun {
+  readonly settings: LoopSettings;
+  readonly mode: LossMode;
+  readonly modeOptions: Options;
+  /** The pair losses of `loss_type`; absent: sigmoid. */
+  readonly lossTypes?: readonly PairLossChoice[];
+  readonly engine: TrainingEngine;
+  /** Needed unless the mode needs no reference. */
+  readonly reference?: ReferenceLogps;
+  /** The reference for the validation rows; absent: `reference`. */
+  readonly validationReference?: ReferenceLogps;
+  /** True when training starts from the very weights of the reference: checked at the first step. */
+  readonly policyIsReference: boolean;
+  readonly train: TrainingDataset;
+  /** Absent or empty: nothing is evaluated. */
+  readonly validation?: TrainingDataset;
+  /** Gets `metrics.jsonl` and `checkpoints/`; must exist. */
+  readonly outputFolder: string;
+  /** Absent: no margins are logged. */
+  readonly marginLog?: MarginLogSettings;
+  /** Identifies the config as used, e.g. its sha256. */
+  readonly configId: string;
+  /** `newest`: from the newest checkpoint if there is one; `older`: a damaged one may be passed over. */
+  readonly resume?: "no" | "newest" | "older";
+  readonly events?: Sink;
+  /** When aborted, the step in progress is finished, a checkpoint written, and `train` returns. */
+  readonly signal?: AbortSignal;
+  /** For tests. */
+  readonly operations?: FileOperations;
+}
+
+export interface TrainingResult {
+  readonly summary: RunSummary;
+  /** The mode's last state, to be kept with the model. */
+  readonly modeState: Json;
+}
+
+/** Name of the metrics file in the output folder. */
+export const METRICS_FILE = "metrics.jsonl";
+/** Name of the checkpoints' folder in the output folder. */
+export const CHECKPOINTS_FOLDER = "checkpoints";
