@@ -6,8 +6,8 @@ import { consoleSink } from "../report/console.ts";
 import { ConfigError } from "../trainer/error.ts";
 import { evaluate } from "../trainer/evaluation.ts";
 import { UsageError } from "./exit_code.ts";
-import { loadEngine, openReferences } from "./references.ts";
-import { openSession, type Session } from "./session.ts";
+import { engineOptions, openReferences } from "./references.ts";
+import { closeSession, openSession, type Session } from "./session.ts";
 
 const HELP = `Evaluates a model on the held-out rows of a config.
 
@@ -54,9 +54,8 @@ export async function run(args: string[]): Promise<number> {
   }
   const gpu = await openGpu();
   try {
-    const engine = await loadEngine(gpu, session);
-    const never = new AbortController().signal;
-    const references = await openReferences(gpu, session, engine, events, never);
+    const engine = await session.policy.load(gpu, engineOptions(session, { frozen: true }));
+    const references = await openReferences(gpu, session, engine, events);
     const saved = readModeState(session);
     const { rows, metrics } = await evaluate({
       engine,
@@ -73,7 +72,7 @@ export async function run(args: string[]): Promise<number> {
     return 0;
   } finally {
     gpu.destroy();
-    data.close();
+    closeSession(session);
   }
 }
 
@@ -87,12 +86,10 @@ function readModeState({ policy, mode, modeOptions }: Session) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     return { state: mode.init(modeOptions), optimizerStep: 0 };
   }
-  let saved: { mode?: unknown; version?: unknown; optimizerStep?: unknown; state?: unknown };
-  try {
-    saved = JSON.parse(text);
-  } catch {
+  const saved = parseObject(text);
+  if (!saved || typeof saved.state !== "object") {
     throw new ConfigError(
-      `Cannot read "${path}": it is not JSON; remove it to evaluate without it`,
+      `Cannot read "${path}": it is not what training wrote; remove it to evaluate without it`,
     );
   }
   if (saved.mode !== mode.name || saved.version !== mode.version) {
@@ -100,6 +97,15 @@ function readModeState({ policy, mode, modeOptions }: Session) {
     return { state: mode.init(modeOptions), optimizerStep: 0 };
   }
   return { state: saved.state as Json, optimizerStep: Number(saved.optimizerStep ?? 0) };
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value = JSON.parse(text);
+    return typeof value === "object" && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function print(

@@ -3,7 +3,9 @@ import { DataError } from "../data/error.ts";
 import { GpuError } from "../gpu/error.ts";
 import { ModeError } from "../losses/mode_error.ts";
 import { ModelError } from "../model/error.ts";
+import { ReportFileError } from "../report/json_lines.ts";
 import { ConfigError, NumbersError } from "../trainer/error.ts";
+import { FileError } from "../trainer/file_error.ts";
 
 /** Wrong use of the command line; the program ends with exit code 2. */
 export class UsageError extends Error {
@@ -20,7 +22,9 @@ export function explainError(error: unknown): { readonly message: string; readon
   for (const kind of [UsageError, ConfigError, DataError, ModelError]) {
     if (error instanceof kind) return { message: `Error: ${error.message}`, code: 2 };
   }
-  if (error instanceof Error && error.constructor.name in Deno.errors) {
+  const fromSystem = error instanceof Error &&
+    (error.constructor.name in Deno.errors || /\(os error \d+\)/.test(error.message));
+  if (error instanceof FileError || error instanceof ReportFileError || fromSystem) {
     return { message: `Error: ${error.message}`, code: 1 };
   }
   const trace = error instanceof Error ? error.stack ?? error.message : String(error);

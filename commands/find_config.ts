@@ -51,16 +51,16 @@ export async function findConfig(name: string, look: Look = lookOnDisk): Promise
 }
 
 /**
- * A model folder or data file named in a config: as given (relative to the working directory), then
- * relative to the project, so that the configs that come with it work from any folder. `undefined`
- * when neither is there: the name may be one of a model hub.
+ * A model folder or data file named in a config: as given (relative to the working directory); a name
+ * below `examples/` then in the project, so that the configs that come with it work from any folder.
+ * `undefined` when neither is there: the name may be one of a model hub.
  */
 export async function findInput(
   name: string,
   look: Look = lookOnDisk,
 ): Promise<string | URL | undefined> {
   if (name === "" || name.includes("\0")) return undefined;
-  for (const place of places(name, ["./"])) {
+  for (const place of places(name, name.startsWith("examples/") ? ["./"] : [])) {
     if (await look(place)) return place;
   }
   return undefined;

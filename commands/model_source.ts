@@ -25,6 +25,8 @@ export interface ModelSource {
   load(gpu: Gpu, options: LlamaOptions): Promise<LlamaEngine>;
   /** Its stored values as float32, for putting them back. */
   parameter(name: string, shape: readonly number[]): Float32Array;
+  /** Closes the weight files. */
+  close(): void;
 }
 
 /** The path of a model folder: as given, or below the project. */
@@ -51,12 +53,14 @@ export function toPath(place: string | URL): string {
 export function pretrainedModel(dir: string): ModelSource {
   const folder = openModelFolder(dir);
   const parameter = (name: string) => folder.readParameter(name);
+  let hash: string | undefined;
   return {
     ...common(dir, folder.config, folder.configText, folder.companions),
     notices: folder.notices,
-    identity: () => hashWeights(folder),
+    identity: () => hash ??= hashWeights(folder),
     load: (gpu, options) => LlamaEngine.create(gpu, folder.config, options, parameter),
     parameter,
+    close: () => folder.close(),
   };
 }
 
@@ -79,6 +83,7 @@ export function randomModel(dir: string, seed: number): ModelSource {
     identity: () => `random ${seed} ${createHash("sha256").update(configText).digest("hex")}`,
     load: (gpu, options) => LlamaEngine.create(gpu, config, options, parameter),
     parameter,
+    close: () => {},
   };
 }
 

@@ -2,6 +2,7 @@
 import type { OptionTable } from "../losses/loss_mode.ts";
 import { pairLosses } from "../losses/pair_losses.ts";
 import { builtInModes, loadMode } from "../modes/mod.ts";
+import { UsageError } from "./exit_code.ts";
 
 function modeNames(): string[] {
   const folder = new URL("../modes/", import.meta.url);
@@ -16,7 +17,12 @@ function optionLines(options: OptionTable): string[] {
 }
 
 /** Runs the command; returns the exit code. */
-export async function run(_args: string[]): Promise<number> {
+export async function run(args: string[]): Promise<number> {
+  if (args.includes("--help") || args.includes("-h")) {
+    console.log("Lists every loss mode and pair loss with its options.\n\n  deno task modes");
+    return 0;
+  }
+  if (args.length > 0) throw new UsageError(`modes: unknown argument "${args[0]}"`);
   console.log("Modes (select with `mode: NAME`; options go into a section of that name)\n");
   for (const name of modeNames()) {
     const mode = await loadMode(name);

@@ -5,7 +5,7 @@ import type { LlamaEngine, LlamaOptions } from "../model/llama.ts";
 import type { Sink } from "../report/events.ts";
 import { cachedReference, liveReference, type ReferenceLogps } from "../trainer/reference_cache.ts";
 import { runSize } from "../trainer/plan.ts";
-import { answerPrompts, samplePrompts } from "./samples.ts";
+import { answerPrompts, samplePrompts, sampleTokens } from "./samples.ts";
 import { largestSets, type Session } from "./session.ts";
 
 export interface References {
@@ -16,22 +16,24 @@ export interface References {
 }
 
 /** The engine's options for a session: the chunk holds a whole decision set if memory allows. */
-function engineOptions(session: Session, frozen: boolean): LlamaOptions {
+export function engineOptions(
+  session: Session,
+  { frozen, held = 0 }: { frozen: boolean; held?: number },
+): LlamaOptions {
   const { settings, data, mode, modeOptions } = session;
   const { scope } = mode.needs(modeOptions);
   const { decisionSize } = runSize(settings, data.train.length, scope);
   const sizes = largestSets([data.train, data.validation], decisionSize, settings.sharePrompt);
+  const samples = sampleTokens(session);
   return {
-    budget: settings.memoryBudget,
+    // What another model holds on the GPU is not there for this one.
+    budget: settings.memoryBudget - held,
     ...sizes,
+    tokens: Math.max(sizes.tokens, samples),
+    leastTokens: Math.max(sizes.leastTokens, samples),
     optimizer: frozen ? undefined : settings.optimizer.kind,
     sharePrompt: settings.sharePrompt,
   };
-}
-
-/** The policy, ready for training. */
-export async function loadEngine(gpu: Gpu, session: Session): Promise<LlamaEngine> {
-  return await session.policy.load(gpu, engineOptions(session, false));
 }
 
 /** Folder of the reference caches: the user's cache folder, else one beside the runs. */
@@ -47,22 +49,26 @@ function cacheFolder(): string {
 }
 
 /**
- * Reference log-probabilities of all rows (cached on disk) and the answers before training. The
- * reference's weights are on the GPU only meanwhile; equal to the policy, they are not loaded again.
+ * Reference log-probabilities (cached on disk) and the answers before training. With a `signal` this
+ * is for training: without, only the held-out rows are looked at. The reference's weights are on the
+ * GPU only meanwhile; equal to the policy, they are not loaded again.
  */
 export async function openReferences(
   gpu: Gpu,
   session: Session,
   policy: LlamaEngine,
   events: Sink,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<References> {
   const { reference, mode, modeOptions } = session;
   const prompts = samplePrompts(session);
   if (!reference) return { answers: await answerPrompts(session, policy, prompts) };
   const same = reference === session.policy;
   const live = mode.needs(modeOptions).reference === "live";
-  const engine = same && !live ? policy : await reference.load(gpu, engineOptions(session, true));
+  const engine = same && !live ? policy : await reference.load(
+    gpu,
+    engineOptions(session, { frozen: true, held: policy.plan.total }),
+  );
   const answers = await answerPrompts(session, engine, prompts);
   if (live) {
     const logps = liveReference(engine);
@@ -80,7 +86,7 @@ export async function openReferences(
       signal,
     });
   const references = {
-    train: await cached(session.data.train),
+    train: signal && await cached(session.data.train),
     validation: session.data.validation.length > 0
       ? await cached(session.data.validation)
       : undefined,

@@ -2,14 +2,31 @@
 import type { LlamaEngine } from "../model/llama.ts";
 import type { Session } from "./session.ts";
 
-/** The first distinct held-out prompts, as many as the config asks for. */
+/** The first distinct held-out prompts that fit the model, as many as the config asks for. */
 export function samplePrompts(session: Session): string[] {
-  const { data, settings } = session;
+  const { data, settings, tokenizer } = session;
   const prompts = new Set<string>();
   for (let i = 0; i < data.validation.length && prompts.size < settings.samples.prompts; i++) {
-    prompts.add(data.validation.text(i).prompt);
+    const { prompt } = data.validation.text(i);
+    const length = tokenizer.encode(prompt).length;
+    if (length > 0 && length + settings.samples.maxNewTokens <= contextLength(session)) {
+      prompts.add(prompt);
+    }
   }
   return [...prompts];
+}
+
+function contextLength({ policy, reference }: Session): number {
+  return Math.min(
+    policy.config.maxPositionEmbeddings,
+    reference?.config.maxPositionEmbeddings ?? Infinity,
+  );
+}
+
+/** Tokens that the longest sample prompt with its answer needs. */
+export function sampleTokens(session: Session): number {
+  const lengths = samplePrompts(session).map((p) => session.tokenizer.encode(p).length);
+  return lengths.length === 0 ? 0 : Math.max(...lengths) + session.settings.samples.maxNewTokens;
 }
 
 /** Greedy answers as text. */
@@ -21,8 +38,7 @@ export async function answerPrompts(
   if (prompts.length === 0) return [];
   const { tokenizer, settings, policy } = session;
   const { maxNewTokens } = settings.samples;
-  const room = engine.maxSequenceLength - maxNewTokens;
-  const ids = prompts.map((prompt) => tokenizer.encode(prompt).slice(-Math.max(1, room)));
+  const ids = prompts.map((prompt) => tokenizer.encode(prompt));
   const answers = await engine.generateGreedy(ids, {
     maxNewTokens,
     stop: [tokenizer.eosId, ...policy.config.eosTokenIds],

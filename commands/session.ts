@@ -42,6 +42,13 @@ export interface Session {
   readonly data: LoadedData;
 }
 
+/** Closes the files of a session. */
+export function closeSession({ policy, reference, data }: Session): void {
+  policy.close();
+  if (reference !== policy) reference?.close();
+  data.close();
+}
+
 /** What a session is opened with. */
 export interface SessionRequest {
   /** `--config`. */
@@ -151,8 +158,16 @@ async function openData(
         `path of a JSON-lines file (.jsonl or .jsonl.gz)`,
     );
   }
+  const held = dataset.validation_name && await findInput(dataset.validation_name);
+  if (dataset.validation_name && held === undefined) {
+    throw parsed.problem(
+      "dataset.validation_name",
+      `there is no file "${dataset.validation_name}"`,
+    );
+  }
   return await loadDataset({
     source: { path: toPath(place) },
+    validation: held ? { path: toPath(held) } : undefined,
     use: rows,
     form: dataset.generated_data ? "explicit" : "auto",
     subset: dataset.subset,

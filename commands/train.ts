@@ -13,10 +13,10 @@ import { planLines } from "../trainer/plan.ts";
 import { train } from "../trainer/trainer.ts";
 import type { TrainingResult } from "../trainer/run.ts";
 import { UsageError } from "./exit_code.ts";
-import { loadEngine, openReferences, type References } from "./references.ts";
-import { chooseRunFolder, FINAL } from "./run_folder.ts";
+import { engineOptions, openReferences, type References } from "./references.ts";
+import { chooseRunFolder, FINAL, writeRunConfig } from "./run_folder.ts";
 import { answerPrompts, sampleLines, samplePrompts } from "./samples.ts";
-import { openSession, type Session } from "./session.ts";
+import { closeSession, openSession, type Session } from "./session.ts";
 import { pretrainedModel } from "./model_source.ts";
 
 const HELP = `Trains a model on preference pairs.
@@ -115,7 +115,7 @@ export async function run(rawArgs: string[]): Promise<number> {
     config: args.config,
     overrides: args.set,
     events: early,
-  });
+  }).finally(() => early.close?.());
   const folder = chooseRunFolder({
     outputDir: args.outputDir,
     name: session.settings.saveDir ?? session.configName,
@@ -123,36 +123,37 @@ export async function run(rawArgs: string[]): Promise<number> {
   });
   folder.notices.forEach((text) => early.accept({ type: "notice", text }));
   const signals = listenForSignals();
-  const console_ = openConsole(session.settings.logSteps);
+  const terminal = openConsole(session.settings.logSteps);
   try {
-    await runSession(session, args, folder.path, console_, signals.signal);
-    return signals.code();
+    const stopped = await runSession(session, args, folder.path, terminal, signals.signal);
+    return stopped ? signals.code() : 0;
   } catch (error) {
     if (signals.code() !== 0 && error === signals.signal.reason) return signals.code();
     throw error;
   } finally {
+    terminal.close?.();
     signals.close();
-    session.data.close();
+    closeSession(session);
   }
 }
 
+/** Returns whether a signal stopped the run before its last step. */
 async function runSession(
   session: Session,
   args: TrainArgs,
   outputFolder: string,
   terminal: Sink,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const started = performance.now();
   const { parsed, settings, mode, modeOptions, data } = session;
   const gpu = await openGpu();
   try {
-    const engine = await loadEngine(gpu, session);
+    const engine = await session.policy.load(gpu, engineOptions(session, { frozen: false }));
     terminal.accept({ type: "plan", lines: plan(session, outputFolder, engine) });
     Deno.mkdirSync(outputFolder, { recursive: true });
-    Deno.writeTextFileSync(`${outputFolder}/config.yaml`, parsed.text);
     const references = await openReferences(gpu, session, engine, terminal, signal);
-    const sinks = fanOut([terminal, lazyTimings(outputFolder)]);
+    const timings = lazyTimings(outputFolder);
     const result = await train({
       settings,
       mode,
@@ -161,6 +162,10 @@ async function runSession(
       engine,
       reference: references.train,
       validationReference: references.validation,
+      identities: {
+        policy: session.policy.identity(),
+        reference: session.reference?.identity(),
+      },
       policyIsReference: session.reference === session.policy,
       train: data.train,
       validation: data.validation.length > 0 ? data.validation : undefined,
@@ -173,10 +178,11 @@ async function runSession(
         : undefined,
       configId: createHash("sha256").update(parsed.text).digest("hex"),
       resume: args.resume,
-      events: sinks,
+      // Only now: a refused resume leaves the folder as it was.
+      onOpened: () => writeRunConfig(outputFolder, parsed.text),
+      events: fanOut([terminal, timings]),
       signal,
-    });
-    sinks.close?.();
+    }).finally(() => timings.close?.());
     const lines = result.summary.stopped
       ? summaryLines(result.summary, { seconds: (performance.now() - started) / 1000 })
       : await finish(session, engine, references, result, outputFolder, {
@@ -184,6 +190,7 @@ async function runSession(
         gpuBytes: gpu.peakBytes,
       });
     terminal.accept({ type: "end", lines });
+    return result.summary.stopped;
   } finally {
     gpu.destroy();
   }
@@ -208,7 +215,7 @@ function lazyTimings(folder: string): Sink {
 
 function plan(session: Session, outputFolder: string, engine: LlamaEngine): string[] {
   const { settings, mode, modeOptions, data, policy, parsed } = session;
-  const { total, capacity } = engine.plan;
+  const { total, capacity, largestBinding } = engine.plan;
   return [
     `Model: ${policy.dir}${parsed.config.init === "random" ? " (random weights)" : ""}; ` +
     `arithmetic and checkpoints in f32, ${FINAL}/ in ${parsed.config.precision}`,
@@ -219,7 +226,12 @@ function plan(session: Session, outputFolder: string, engine: LlamaEngine): stri
       modeOptions,
       train: data.report.train,
       validation: data.report.validation,
-      memory: { needed: total, budget: settings.memoryBudget },
+      memory: {
+        needed: total,
+        budget: settings.memoryBudget,
+        largestBinding,
+        bindingLimit: engine.bindingLimit,
+      },
     }),
     `GPU: ${engine.adapterName}, chunks of up to ${capacity.tokens} tokens`,
   ];
@@ -263,6 +275,7 @@ async function finish(
       }
     })(),
   );
+  written.close();
   const final = data.validation.length === 0 ? undefined : await evaluate({
     engine,
     dataset: data.validation,

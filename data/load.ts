@@ -198,6 +198,7 @@ class Store {
         packed.push(result.example);
       }
     }
+    if (rows.length > 511) onProgress?.(rows.length, rows.length);
     this.#memory = Math.max(0, this.#memory - packed.bytes);
     const text = (i: number): Example => {
       const parts = readRow(file.get(kept[i]), reader);

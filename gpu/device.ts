@@ -37,6 +37,9 @@ const NO_ADAPTER =
   "No WebGPU adapter was found. Install a Vulkan driver for your GPU, or software " +
   "Vulkan (on Debian or Ubuntu: apt-get install libvulkan1 mesa-vulkan-drivers), and start again";
 
+/** Storage buffers the largest kernel binds (attention's backward pass for keys). */
+const STORAGE_BUFFERS = 9;
+
 /**
  * True for OpenGL adapters, which are not supported: they run compute on a back end that WebGPU falls
  * back to silently. They are the ones that put no bound on the bindings of a group.
@@ -51,17 +54,27 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter || isOpenGl(adapter)) throw new GpuError(NO_ADAPTER);
   const limits = adapter.limits;
+  if (limits.maxStorageBuffersPerShaderStage < STORAGE_BUFFERS) {
+    throw new GpuError(
+      `The GPU "${adapter.info.description}" binds ${limits.maxStorageBuffersPerShaderStage} ` +
+        `buffers at once, the kernels need ${STORAGE_BUFFERS}; use another GPU or driver`,
+    );
+  }
   const requiredLimits = {
     maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
     maxBufferSize: limits.maxBufferSize,
-    maxStorageBuffersPerShaderStage: Math.min(limits.maxStorageBuffersPerShaderStage, 10),
+    maxStorageBuffersPerShaderStage: STORAGE_BUFFERS,
     minStorageBufferOffsetAlignment: limits.minStorageBufferOffsetAlignment,
   };
   const withSubgroups = options.subgroups === false
     ? undefined
     : await adapter.requestDevice({ requiredFeatures: [SUBGROUPS], requiredLimits })
       .catch(() => undefined);
-  const device = withSubgroups ?? await adapter.requestDevice({ requiredLimits });
+  const device = withSubgroups ??
+    await adapter.requestDevice({ requiredLimits }).catch((error) => {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new GpuError(`Cannot open the GPU "${adapter.info.description}": ${why}`);
+    });
   const gpu = new Gpu(adapter, device, {
     subgroups: withSubgroups !== undefined,
     subgroupSize: withSubgroups ? adapter.info.subgroupMinSize : 1,
@@ -81,6 +94,7 @@ export class Gpu {
   #peakBytes = 0;
   #error: string | undefined;
   #closing = false;
+  #unsubmitted = 0;
   readonly #staging = new Map<number, GPUBuffer[]>();
   readonly #sizes = new Map<GPUBuffer, number>();
   dispatches = 0;
@@ -152,6 +166,7 @@ export class Gpu {
 
   write(buffer: GPUBuffer, data: Uint32Array | Float32Array | Int32Array, byteOffset = 0): void {
     if (data.byteLength === 0) return;
+    this.#unsubmitted += data.byteLength;
     this.device.queue.writeBuffer(
       buffer,
       byteOffset,
@@ -159,6 +174,14 @@ export class Gpu {
       data.byteOffset,
       data.byteLength,
     );
+  }
+
+  /** Between large writes: lets the device free the copies it keeps of them until they are submitted. */
+  async settleWrites(): Promise<void> {
+    if (this.#unsubmitted < LARGEST_STAGING) return;
+    this.#unsubmitted = 0;
+    this.device.queue.submit([]);
+    await this.device.queue.onSubmittedWorkDone();
   }
 
   /**

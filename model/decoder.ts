@@ -73,14 +73,22 @@ export class Decoder {
     );
   }
 
-  /** One attention dispatch over the blocks named `blocks`, for `heads` heads. */
-  #attend(program: Program, kernel: Kernel, views: View[], blocks: string, heads: number): void {
+  /**
+   * One attention dispatch over the blocks named `blocks`, for `heads` heads; `products` multiplies of
+   * a query with a key, or of a weight with a value, for each pair of them.
+   */
+  #attend(
+    program: Program,
+    kernel: Kernel,
+    views: View[],
+    { blocks, heads, products }: { blocks: string; heads: number; products: number },
+  ): void {
     const scale = f32Bits(1 / Math.sqrt(this.#config.headDim));
     const width = this.#config.numAttentionHeads * this.#config.headDim;
     program.add(kernel, views, (sizes) => ({
       params: [sizes[blocks], scale],
       groups: [Math.ceil(sizes[blocks] / WORKGROUP), heads, 1],
-      operations: 4 * sizes.pairs * width,
+      operations: 2 * products * sizes.pairs * width,
     }));
   }
 
@@ -110,7 +118,8 @@ export class Decoder {
     this.#rotate(o, a.q, H, 1);
     this.#rotate(o, a.k, K, 1);
     const views = [inputs.queryBlocks, inputs.mask, a.q, a.k, a.v, a.o, a.stats];
-    this.#attend(o.program, this.#attention().forward, views, "queryBlocks", H);
+    const work = { blocks: "queryBlocks", heads: H, products: 2 };
+    this.#attend(o.program, this.#attention().forward, views, work);
     o.linear(`${name}.self_attn.o_proj`, a.o, a.xMid, rows, a.x);
     o.rmsNorm(`${name}.post_attention_layernorm`, {
       x: a.xMid,
@@ -288,22 +297,13 @@ export class Decoder {
     const dO = s.dNorm;
     const kernels = this.#attention();
     o.linearBackward(`${name}.self_attn.o_proj`, { x: a.o, dy: s.dx, dx: dO, first: true, rows });
-    this.#attend(o.program, kernels.delta, [dO, a.o, a.stats], "tokens", H);
+    const each = { blocks: "tokens", heads: H, products: 0 };
+    this.#attend(o.program, kernels.delta, [dO, a.o, a.stats], each);
     const common = [mask, a.q, a.k, a.v, dO, a.stats];
-    this.#attend(
-      o.program,
-      kernels.backwardQuery,
-      [queryBlocks, ...common, s.dq],
-      "queryBlocks",
-      H,
-    );
-    this.#attend(
-      o.program,
-      kernels.backwardKey,
-      [keyBlocks, ...common, s.dk, s.dv],
-      "keyBlocks",
-      K,
-    );
+    const queries = { blocks: "queryBlocks", heads: H, products: 3 };
+    this.#attend(o.program, kernels.backwardQuery, [queryBlocks, ...common, s.dq], queries);
+    const keys = { blocks: "keyBlocks", heads: K, products: 4 };
+    this.#attend(o.program, kernels.backwardKey, [keyBlocks, ...common, s.dk, s.dv], keys);
     this.#rotate(o, s.dq, H, -1);
     this.#rotate(o, s.dk, K, -1);
     const dx = s.dNorm;

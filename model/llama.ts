@@ -18,10 +18,18 @@ import type {
 } from "./engine.ts";
 import { ModelError } from "./error.ts";
 import type { LlamaConfig } from "./llama_config.ts";
+import { generateGreedy } from "./greedy.ts";
 import { Logits } from "./logits.ts";
 import { type MemoryPlan, type MemoryRequest, planMemory } from "./memory.ts";
 import { Optimizer } from "./optimizer.ts";
-import { type Pack, packExamples, planChunks, scoredLength } from "./pack.ts";
+import {
+  answerOffsets,
+  type Pack,
+  packExamples,
+  planChunks,
+  scoredLength,
+  withSeeds,
+} from "./pack.ts";
 import { parameterList } from "./param_table.ts";
 import { layOut, SlabSet } from "./slabs.ts";
 
@@ -107,6 +115,7 @@ export class LlamaEngine implements TrainingEngine {
       const engine = new LlamaEngine(gpu, config, options);
       for (const { name, shape } of parameterList(config)) {
         engine.#weights.write(name, await parameter(name, shape));
+        await gpu.settleWrites();
       }
       return engine;
     });
@@ -114,6 +123,17 @@ export class LlamaEngine implements TrainingEngine {
 
   get adapterName(): string {
     return this.#gpu.adapterName;
+  }
+
+  /** Largest chunk: it decides in which order gradients are added. */
+  get chunkPlan(): { readonly tokens: number; readonly scored: number } {
+    const { tokens, scored } = this.plan.capacity;
+    return { tokens, scored };
+  }
+
+  /** The adapter's largest binding, bytes. */
+  get bindingLimit(): number {
+    return this.#gpu.capabilities.bindingLimit;
   }
 
   /** Names and shapes of all parameters. */
@@ -275,20 +295,7 @@ export class LlamaEngine implements TrainingEngine {
     prompts: readonly Uint32Array[],
     options: { readonly maxNewTokens: number; readonly stop: readonly number[] },
   ): Promise<Uint32Array[]> {
-    const sequences = prompts.map((prompt) => [...prompt]);
-    const open = new Set(prompts.keys());
-    for (let i = 0; i < options.maxNewTokens && open.size > 0; i++) {
-      const rows = [...open].filter((row) => sequences[row].length < this.maxSequenceLength);
-      if (rows.length === 0) break;
-      const logits = await this.nextLogits(rows.map((row) => Uint32Array.from(sequences[row])));
-      const V = this.#config.vocabSize;
-      for (const [at, row] of rows.entries()) {
-        const id = argmax(logits.subarray(at * V, (at + 1) * V));
-        if (options.stop.includes(id)) open.delete(row);
-        else sequences[row].push(id);
-      }
-    }
-    return sequences.map((ids, row) => Uint32Array.from(ids.slice(prompts[row].length)));
+    return await generateGreedy(this, this.#config.vocabSize, prompts, options);
   }
 
   async *weights(): AsyncIterable<NamedTensor> {
@@ -311,6 +318,7 @@ export class LlamaEngine implements TrainingEngine {
         if (!set) throw new ModelError(`Cannot restore "${name}": the optimizer keeps none`);
         set.write(name.slice("exp_avg.".length), data);
       } else this.#weights.write(name, data);
+      await this.#gpu.settleWrites();
     }
     this.#gpu.check("Restoring the model");
   }
@@ -332,37 +340,6 @@ export class LlamaEngine implements TrainingEngine {
     this.#weights.destroy();
     if (this.#logps) this.#gpu.destroyBuffer(this.#logps);
   }
-}
-
-/** [answers + 1] offsets of the scored tokens of each answer. */
-function answerOffsets(examples: readonly TokenizedExample[]): Uint32Array {
-  const offsets = [0];
-  for (const { answers } of examples) {
-    for (const { ids, scoredFrom } of answers) {
-      offsets.push(offsets.at(-1)! + ids.length - scoredFrom);
-    }
-  }
-  return Uint32Array.from(offsets);
-}
-
-/** The examples that have a seed other than zero, and their seeds. */
-function withSeeds(examples: readonly TokenizedExample[], seeds: Float32Array) {
-  const kept: TokenizedExample[] = [], parts: number[] = [];
-  let at = 0;
-  for (const example of examples) {
-    const own = seeds.subarray(at, at += scoredLength(example));
-    if (own.every((seed) => seed === 0)) continue;
-    kept.push(example);
-    for (const seed of own) parts.push(seed);
-  }
-  return { examples: kept, seeds: Float32Array.from(parts) };
-}
-
-/** Index of the largest value, the first of equal ones. */
-function argmax(values: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
-  return best;
 }
 
 async function* tensors(set: SlabSet, prefix: string): AsyncIterable<NamedTensor> {

@@ -145,6 +145,7 @@ function headSize(fields: Fields, hiddenSize: number, heads: number): number {
   if (size % 2 !== 0) {
     fields.fail(source, `heads of ${size} have no halves for the rotary embedding`);
   }
+  if (size % 4 !== 0) fields.fail(source, `heads of ${size} are no multiple of 4`);
   return size;
 }
 

@@ -23,9 +23,17 @@ export class Logits {
 
   /** Logits [index.length, V] of the given tokens of the last trunk run. */
   async read(index: Uint32Array): Promise<Float32Array> {
-    if (index.length > this.#rows) this.#build(index.length);
     const { vocabSize: V } = this.#config;
     const stride = Math.ceil(V / 4) * 4;
+    const most = Math.max(1, Math.floor(this.#gpu.capabilities.bindingLimit / stride / 4));
+    if (index.length > most) {
+      const logits = new Float32Array(index.length * V);
+      for (let at = 0; at < index.length; at += most) {
+        logits.set(await this.read(index.subarray(at, at + most)), at * V);
+      }
+      return logits;
+    }
+    if (index.length > this.#rows) this.#build(index.length);
     this.#gpu.write(this.#buffers[0], index);
     this.#program!.run({ rows: index.length });
     const bytes = await this.#gpu.read(this.#buffers.at(-1)!, index.length * stride * 4);

@@ -35,6 +35,8 @@ export interface MemoryPlan {
   readonly moments: number;
   readonly activations: number;
   readonly total: number;
+  /** The largest buffer that is bound at once, bytes. */
+  readonly largestBinding: number;
 }
 
 /** Integer inputs a token, and a scored token, cost: see `ChunkInputs`. Bytes. */
@@ -107,5 +109,10 @@ export function planMemory(
     moments,
     activations,
     total,
+    largestBinding: Math.max(
+      ...layout.slabs.map((slab) => slab.bytes),
+      tokens * widestRow(config) * 4,
+      scored * Math.max(chunk, config.hiddenSize) * 4,
+    ),
   };
 }

@@ -108,7 +108,6 @@ export class Optimizer {
           0,
           s.rate,
           s.rest1,
-          s.beta2,
           s.rest2,
           s.eps,
           slab.decay ? s.decay : s.noDecay,
@@ -142,7 +141,6 @@ export class Optimizer {
       return bits({
         rate: s.learningRate,
         rest1: 0,
-        beta2: s.alpha,
         rest2: 1 - s.alpha,
         eps: s.eps,
         decay: s.weightDecay,
@@ -153,7 +151,6 @@ export class Optimizer {
     return bits({
       rate: s.learningRate / (1 - s.beta1 ** s.step),
       rest1: 1 - s.beta1,
-      beta2: s.beta2,
       rest2: 1 - s.beta2,
       eps: s.eps,
       decay: 1 - s.learningRate * s.weightDecay,

@@ -187,3 +187,27 @@ export function groupByValue(index: Uint32Array): Lists {
   if (positions.length > 0) lists.push(positions.length);
   return { count: lists.length / 3, lists: Uint32Array.from(lists), positions };
 }
+
+/** [answers + 1] offsets of the scored tokens of each answer. */
+export function answerOffsets(examples: readonly TokenizedExample[]): Uint32Array {
+  const offsets = [0];
+  for (const { answers } of examples) {
+    for (const { ids, scoredFrom } of answers) {
+      offsets.push(offsets.at(-1)! + ids.length - scoredFrom);
+    }
+  }
+  return Uint32Array.from(offsets);
+}
+
+/** The examples that have a seed other than zero, and their seeds. */
+export function withSeeds(examples: readonly TokenizedExample[], seeds: Float32Array) {
+  const kept: TokenizedExample[] = [], parts: number[] = [];
+  let at = 0;
+  for (const example of examples) {
+    const own = seeds.subarray(at, at += scoredLength(example));
+    if (own.every((seed) => seed === 0)) continue;
+    kept.push(example);
+    for (const seed of own) parts.push(seed);
+  }
+  return { examples: kept, seeds: Float32Array.from(parts) };
+}

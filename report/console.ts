@@ -20,62 +20,119 @@ export interface ConsoleOptions {
 /** Steps left out of the estimate of the time left: they compile kernels. */
 const COMPILING_STEPS = 1;
 
+/** Steps of this process after which the time of the whole is told once. */
+const ESTIMATE_AFTER = 3;
+
 const CLEAR_LINE = "\r\x1b[2K";
 
 /** A sink that writes the run to a terminal or a plain stream. */
 export function consoleSink(options: ConsoleOptions): Sink {
   const averages = new PairAverages();
   const pace = new Pace(options.clock);
-  let open = false;
+  const lines = new Lines(options);
 
-  function line(text: string): void {
-    options.write((open ? CLEAR_LINE : "") + text + "\n");
-    open = false;
-  }
-  function rewrite(text: string): void {
-    const width = (options.columns ?? 80) - 1;
-    options.write(CLEAR_LINE + (text.length > width ? text.slice(0, width) : text));
-    open = true;
-  }
   function step(event: StepEvent): void {
     pace.step(event);
     averages.add(shownValues(event), event.pairs);
     const last = event.step === event.totalSteps;
     if (last || event.step % options.logSteps === 0) {
-      line(progressText(event, averages.take(), pace));
+      lines.keep(progressText(event, averages.take(), pace));
       pace.mark();
     } else if (options.terminal) {
-      rewrite(progressText(event, averages.values(), pace));
+      lines.rewrite(progressText(event, averages.values(), pace));
     }
+    const whole = last ? undefined : pace.estimate(event.totalSteps);
+    if (whole) lines.keep(`about ${durationText(whole.seconds)} for ${whole.steps} steps`);
   }
 
   return {
     accept(event: RunEvent) {
+      if (event.type !== "progress") lines.endPhase();
       switch (event.type) {
         case "plan":
         case "end":
-          return event.lines.forEach(line);
+          return event.lines.forEach((text) => lines.keep(text));
         case "notice":
-          return line(event.text);
+          return lines.keep(event.text);
         case "progress":
-          if (options.terminal) rewrite(`${event.what}: ${event.done}/${event.total}`);
-          else if (event.done === event.total) line(`${event.what}: ${event.total}`);
-          return;
+          return lines.phase(event.what, event.done, event.total);
         case "start":
           return pace.start(event.step);
         case "step":
           return step(event);
         case "evaluation":
-          return line(evaluationText(event.step, event.pairs, event.metrics));
+          lines.keep(evaluationText(event.step, event.pairs, event.metrics));
+          return pace.mark();
         case "checkpoint":
-          return line(`Checkpoint of step ${event.step}: ${event.path}`);
+          lines.keep(`Checkpoint of step ${event.step}: ${event.path}`);
+          return pace.mark();
       }
     },
     close() {
-      if (open) options.write("\n");
-      open = false;
+      lines.endPhase();
+      lines.end();
     },
   };
+}
+
+/** Lines of text, of which the last may still be rewritten. */
+class Lines {
+  #options: ConsoleOptions;
+  /** True while the cursor stands behind a line that can be rewritten. */
+  #open = false;
+  /** The phase in progress: its name and the text that has to stay when it ends. */
+  #phase: { readonly what: string; readonly text: string } | undefined;
+  #broken = false;
+
+  constructor(options: ConsoleOptions) {
+    this.#options = options;
+  }
+
+  /** A line that stays, in the place of the one that can be rewritten. */
+  keep(text: string): void {
+    this.#write((this.#open ? CLEAR_LINE : "") + text + "\n");
+    this.#open = false;
+  }
+
+  rewrite(text: string): void {
+    const width = (this.#options.columns ?? 80) - 1;
+    this.#write(CLEAR_LINE + (text.length > width ? text.slice(0, width) : text));
+    this.#open = true;
+  }
+
+  /** Progress of a phase: rewritten on a terminal; its last state stays, there and elsewhere. */
+  phase(what: string, done: number, total: number): void {
+    if (this.#phase?.what !== what) this.endPhase();
+    this.#phase = { what, text: `${what}: ${done}/${total}` };
+    if (done === total) this.endPhase();
+    else if (this.#options.terminal) this.rewrite(this.#phase.text);
+  }
+
+  endPhase(): void {
+    if (this.#phase) this.keep(this.#phase.text);
+    this.#phase = undefined;
+  }
+
+  end(): void {
+    if (this.#open) this.#write("\n");
+    this.#open = false;
+  }
+
+  /** Who reads may go away (`| head`, a closed terminal); the run goes on without. */
+  #write(text: string): void {
+    if (this.#broken) return;
+    try {
+      this.#options.write(text);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      this.#broken = true;
+    }
+  }
+}
+
+/** True for what the system says, e.g. a broken pipe, and false for faults of the program. */
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && (error.name in Deno.errors || "code" in error);
 }
 
 /** Speed since the last kept line, and the time left. */
@@ -92,7 +149,7 @@ class Pace {
   }
   start(finished: number): void {
     this.#first = finished;
-    this.#markTime = this.#clock();
+    this.mark();
   }
   step(event: StepEvent): void {
     this.#step = event.step;
@@ -106,10 +163,22 @@ class Pace {
   }
   /** Seconds for the remaining steps; undefined until a step after the compiling ones is done. */
   secondsLeft(totalSteps: number): number | undefined {
+    const each = this.#secondsPerStep();
+    return each === undefined ? undefined : each * (totalSteps - this.#step);
+  }
+  /** The steps of this process and their seconds, at the one step at which that is told. */
+  estimate(totalSteps: number): { steps: number; seconds: number } | undefined {
+    const each = this.#secondsPerStep();
+    if (each === undefined || this.#step - this.#first !== ESTIMATE_AFTER) return undefined;
+    const steps = totalSteps - this.#first;
+    return { steps, seconds: each * steps };
+  }
+  #secondsPerStep(): number | undefined {
     if (!this.#warm || this.#step === this.#warm.step) return undefined;
     const seconds = (this.#clock() - this.#warm.time) / 1000;
-    return seconds / (this.#step - this.#warm.step) * (totalSteps - this.#step);
+    return seconds / (this.#step - this.#warm.step);
   }
+  /** Begins to measure the speed anew: what came before, or took time beside the steps, is out. */
   mark(): void {
     this.#markTime = this.#clock();
     this.#tokens = 0;

@@ -4,6 +4,27 @@
  * On resume the file is cut to the recorded length, so a killed run leaves neither a doubled nor a
  * half line. Lines go out at once; `sync` makes them durable before a checkpoint refers to them.
  */
+
+/** A report's file that cannot be read or written as it must be: the file system's fault, no bug. */
+export class ReportFileError extends Error {
+  override name = "ReportFileError";
+}
+
+/**
+ * Runs one file operation.
+ *
+ * @param what the operation as a verb, e.g. `write`
+ * @throws ReportFileError naming the operation and the path; `cause` is what the system said
+ */
+export function attemptReport<T>(what: string, path: string, operation: () => T): T {
+  try {
+    return operation();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ReportFileError(`Cannot ${what} "${path}": ${reason}`, { cause: error });
+  }
+}
+
 export class JsonLinesFile {
   #file: Deno.FsFile;
   #position: number;
@@ -14,23 +35,44 @@ export class JsonLinesFile {
   }
 
   /**
+   * Checks that the file can be continued at `position` bytes; changes nothing.
+   *
+   * @throws ReportFileError when it holds fewer: it is not the file of that checkpoint
+   */
+  static check(path: string, position: number): void {
+    const size = attemptReport("read", path, () => {
+      try {
+        return Deno.statSync(path).size;
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound) return 0;
+        throw error;
+      }
+    });
+    if (size >= position) return;
+    throw new ReportFileError(
+      `Cannot continue "${path}": the checkpoint was made when it had ${position} bytes, ` +
+        `now it has ${size}; put the file back or start in a new output folder`,
+    );
+  }
+
+  /**
    * Opens or creates the file and cuts it to `position` bytes.
    *
-   * @throws Error when the file holds fewer bytes than that: it is not the file of that checkpoint
+   * @throws ReportFileError when the file holds fewer bytes than that, or the file system refuses
    */
   static open(path: string, position: number): JsonLinesFile {
-    const file = Deno.openSync(path, { read: true, write: true, create: true });
-    const { size } = file.statSync();
-    if (size < position) {
-      file.close();
-      throw new Error(
-        `Cannot continue "${path}": the checkpoint was made when it had ${position} bytes, ` +
-          `now it has ${size}; put the file back or start in a new output folder`,
-      );
-    }
-    file.truncateSync(position);
-    file.seekSync(position, Deno.SeekMode.Start);
-    return new JsonLinesFile(path, file, position);
+    JsonLinesFile.check(path, position);
+    return attemptReport("open", path, () => {
+      const file = Deno.openSync(path, { read: true, write: true, create: true });
+      try {
+        file.truncateSync(position);
+        file.seekSync(position, Deno.SeekMode.Start);
+      } catch (error) {
+        file.close();
+        throw error;
+      }
+      return new JsonLinesFile(path, file, position);
+    });
   }
 
   /** Bytes written so far. */
@@ -38,20 +80,27 @@ export class JsonLinesFile {
     return this.#position;
   }
 
-  /** Writes one line. */
+  /**
+   * Writes one line.
+   *
+   * @throws ReportFileError when the file system refuses
+   */
   append(record: Readonly<Record<string, unknown>>): void {
     const bytes = new TextEncoder().encode(JSON.stringify(record) + "\n");
-    // A full disk shows as a short write first, as an error only at the next one.
-    for (let done = 0; done < bytes.length;) {
-      const written = this.#file.writeSync(bytes.subarray(done));
-      if (!(written > 0)) throw new Error(`Cannot write "${this.path}": no more bytes are taken`);
-      done += written;
-    }
+    attemptReport("write", this.path, () => {
+      // A full disk shows as a short write first, as an error only at the next one.
+      for (let done = 0; done < bytes.length;) {
+        const written = this.#file.writeSync(bytes.subarray(done));
+        if (!(written > 0)) throw new Error("the file system takes no more bytes");
+        done += written;
+      }
+    });
     this.#position += bytes.length;
   }
 
+  /** @throws ReportFileError when the file system refuses */
   sync(): void {
-    this.#file.syncSync();
+    attemptReport("sync", this.path, () => this.#file.syncSync());
   }
 
   close(): void {

@@ -5,7 +5,7 @@
  * and a checkpoint can record its length; whatever depends on the clock is in the second.
  */
 import type { MetricValues, RunEvent, Sink } from "./events.ts";
-import { JsonLinesFile } from "./json_lines.ts";
+import { attemptReport, JsonLinesFile } from "./json_lines.ts";
 
 /** Keys that lead a line, in this order; the rest follow in the order of the alphabet. */
 const LEADING = [
@@ -43,6 +43,8 @@ export interface TimingOptions {
 /**
  * A sink that writes, for each step, the seconds since the run's start (in this process) and the
  * tokens per second of the step to `path`.
+ *
+ * @throws ReportFileError when the file system refuses
  */
 export function timingsSink(path: string, options: TimingOptions): Sink {
   const file = JsonLinesFile.open(path, keptBytes(path, options.finished));
@@ -68,13 +70,14 @@ export function timingsSink(path: string, options: TimingOptions): Sink {
 
 /** Bytes of the leading lines whose step is at most `finished`. */
 function keptBytes(path: string, finished: number): number {
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0;
-    throw error;
-  }
+  const text = attemptReport("read", path, () => {
+    try {
+      return Deno.readTextFileSync(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return "";
+      throw error;
+    }
+  });
   let kept = 0;
   for (const line of text.split("\n").slice(0, -1)) {
     const step = /^\{"step":(\d+),/.exec(line)?.[1];

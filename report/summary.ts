@@ -49,15 +49,14 @@ export function summaryLines(summary: RunSummary, extras: SummaryExtras = {}): s
   const after = extras.final ?? summary.evaluation;
   const evaluated = extras.final ? "Evaluation of the written model: " : "Evaluation: ";
   lines.push(...change(`${evaluated}loss`, "eval_loss", 4, summary.before, after));
-  lines.push(
-    ...change(
-      `${evaluated}reward accuracy`,
-      "eval_rewards/accuracies",
-      3,
-      summary.before,
-      after,
-    ),
+  const accuracy = change(
+    `${evaluated}reward accuracy`,
+    "eval_rewards/accuracies",
+    3,
+    summary.before,
+    after,
   );
+  lines.push(...accuracy.map((line) => line + remarkOnStart(summary.before)));
   if (extras.gpuBytes !== undefined) {
     lines.push(`GPU memory held: ${bytesText(extras.gpuBytes)}`);
   }
@@ -65,6 +64,15 @@ export function summaryLines(summary: RunSummary, extras: SummaryExtras = {}): s
   if (extras.finalFolder) lines.push(`Tuned model: ${extras.finalFolder}`);
   if (summary.stopped) lines.push("Run the same command with --resume to continue");
   return lines;
+}
+
+/**
+ * A pair counts as right only where its margin is above 0. With none above 0 and a mean of 0, all
+ * margins are 0: the policy was still the reference, and an accuracy of 0 says nothing against it.
+ */
+function remarkOnStart(before: MetricValues | undefined): string {
+  const equal = before?.["eval_rewards/accuracies"] === 0 && before["eval_rewards/margins"] === 0;
+  return equal ? " (before: all margins are 0)" : "";
 }
 
 function change(

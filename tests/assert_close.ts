@@ -26,7 +26,7 @@ export function printMargins(): void {
   }
 }
 
-/** Notes observed/allowed of a comparison made elsewhere. */
+/** Notes how much of an allowance was used; printed at the end of a file. */
 export function noteMargin(group: string, ratio: number): void {
   worst.set(group, Math.max(ratio, worst.get(group) ?? 0));
 }
@@ -82,7 +82,7 @@ export function assertClose(
   const allowedMax = allow(relativeMax, Math.max(maxExpected, scale));
   const ratio = (error: number, allowed: number) => error === 0 ? 0 : error / allowed;
   noteMargin(group, Math.max(ratio(l2, allowedL2), ratio(max, allowedMax)));
-  if (l2 <= allowedL2 && max <= allowedMax) return;
+  if (Number.isFinite(l2) && l2 <= allowedL2 && max <= allowedMax) return;
   const typical = allowedMax < Infinity ? allowedMax : allowedL2 / Math.sqrt(expected.length);
   throw new AssertionError(
     `${name}: L2 error ${l2}, allowed ${allowedL2}; largest error ${max}, allowed ${allowedMax}\n` +

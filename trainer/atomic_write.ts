@@ -7,6 +7,7 @@
  *
  * File operations come in as an argument: the tests fail each of them in turn.
  */
+import { attempt } from "./file_error.ts";
 
 export interface OpenFile {
   write(bytes: Uint8Array): Promise<number>;
@@ -61,7 +62,7 @@ export function folderOf(path: string): string {
  * Writes all chunks to a new file and syncs it. Calls `onBytes` with each chunk, once written. What
  * the chunks themselves throw passes through unchanged.
  *
- * @throws Error naming the path when an operation fails; the file is then incomplete
+ * @throws FileError naming the path when an operation fails; the file is then incomplete
  */
 export async function writeWholeFile(
   operations: FileOperations,
@@ -93,14 +94,15 @@ async function writeAll(file: OpenFile, bytes: Uint8Array): Promise<void> {
  * Replaces `path` by a file of these chunks: afterwards the old content or the new one is there,
  * whole, whatever operation fails.
  *
- * @throws Error naming the path when an operation fails
+ * @throws FileError naming the path when an operation fails
  */
 export async function atomicWriteFile(
   operations: FileOperations,
   path: string,
   chunks: Chunks,
 ): Promise<void> {
-  const temporary = `${path}.tmp`;
+  // A name of its own: two processes may write the same file at once, and the last one wins whole.
+  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
   try {
     await writeWholeFile(operations, temporary, chunks);
     await attempt("rename", temporary, () => operations.rename(temporary, path));
@@ -115,7 +117,7 @@ export async function atomicWriteFile(
  * Makes the folder `path` appear with everything `fill` writes into the temporary folder it is
  * given, or not at all. A folder of that name must not be there, its parent must.
  *
- * @throws Error naming the path when an operation fails; what `fill` throws
+ * @throws FileError naming the path when an operation fails; what `fill` throws
  */
 export async function atomicWriteFolder(
   operations: FileOperations,
@@ -146,19 +148,5 @@ async function removeQuietly(operations: FileOperations, path: string): Promise<
     await operations.remove(path);
   } catch {
     // A left-over temporary is removed at the next start.
-  }
-}
-
-/** Runs one file operation; its error gets the path, which the system's own message may lack. */
-export async function attempt<T>(
-  what: string,
-  path: string,
-  operation: () => Promise<T>,
-): Promise<T> {
-  try {
-    return await operation();
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`Cannot ${what} "${path}": ${reason}`, { cause: error });
   }
 }

@@ -11,18 +11,20 @@ import type { TrainingEngine } from "../model/engine.ts";
 import { layoutSafetensors, type TensorSpec } from "../model/safetensors_write.ts";
 import {
   atomicWriteFolder,
-  attempt,
   type FileOperations,
   TEMPORARY_PREFIX,
   writeWholeFile,
 } from "./atomic_write.ts";
 import { NumbersError } from "./error.ts";
+import { attempt } from "./file_error.ts";
 
 /** Version of the folder's layout and of `state.json`. */
-export const CHECKPOINT_FORMAT = 1;
+export const CHECKPOINT_FORMAT = 2;
 
 const metricsSchema = z.record(z.string(), z.number()).nullable();
 const count = z.number().int().min(0);
+/** Identifies a model or data; null where the caller gave none. */
+const identity = z.string().nullable();
 
 /** Schema of `state.json`. */
 export const stateSchema = z.strictObject({
@@ -47,6 +49,12 @@ export const stateSchema = z.strictObject({
   positions: z.strictObject({ metrics: count, margins: count }),
   /** Adapter, engine and kernels that computed the run. */
   engine: z.string(),
+  /** Capacities of a chunk on the GPU; null where the engine has no such plan. */
+  chunkPlan: z.strictObject({ tokens: count, scored: count }).nullable(),
+  /** Kind of the optimizer whose moments are saved. */
+  optimizer: z.string(),
+  /** What the run trains on, starts from, and compares with. */
+  identities: z.strictObject({ data: identity, policy: identity, reference: identity }),
   /** Identifies the config as used. */
   config: z.string(),
   /** False where only the weights were saved. */
@@ -92,7 +100,7 @@ export interface SaveRequest {
   readonly operations: FileOperations;
   readonly engine: Pick<TrainingEngine, "weights" | "moments">;
   readonly state: CheckpointState;
-  /** Number of newest checkpoints to keep; absent keeps all. */
+  /** Number of checkpoints to keep, this one and those before it; absent keeps all. */
   readonly limit?: number;
 }
 
@@ -100,8 +108,8 @@ export interface SaveRequest {
  * Writes a checkpoint and deletes those beyond the limit.
  *
  * @returns path of the new folder
- * @throws NumbersError naming a tensor that is not finite; Error naming the path when the file system
- * refuses: then the older checkpoints are as they were
+ * @throws NumbersError naming a tensor that is not finite; FileError when the file system refuses:
+ * then the older checkpoints are as they were
  */
 export async function saveCheckpoint(request: SaveRequest): Promise<string> {
   const { folder, operations, engine, state, limit } = request;
@@ -131,7 +139,8 @@ export async function saveCheckpoint(request: SaveRequest): Promise<string> {
     ]);
   });
   if (limit !== undefined) {
-    const names = await checkpointNames(folder);
+    // A later step than this one is no newer checkpoint but one that resuming passed over.
+    const names = (await checkpointNames(folder)).filter((name) => stepOf(name) <= state.step);
     for (const name of names.slice(0, Math.max(0, names.length - limit))) {
       await removeCheckpoint(operations, folder, name);
     }
@@ -203,17 +212,43 @@ async function removeCheckpoint(
   });
 }
 
-/** Names of the checkpoints in a folder, oldest first; none when there is no folder. */
-export async function checkpointNames(folder: string): Promise<string[]> {
-  const names: string[] = [];
-  try {
-    for await (const entry of Deno.readDir(folder)) {
-      if (entry.isDirectory && /^step-\d{6,}$/.test(entry.name)) names.push(entry.name);
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+/**
+ * Removes the checkpoints of later steps than `step`: the damaged ones that resuming knowingly passed
+ * over, which the run is about to make anew.
+ *
+ * @throws FileError when the file system refuses
+ */
+export async function removeCheckpointsAbove(
+  operations: FileOperations,
+  folder: string,
+  step: number,
+): Promise<void> {
+  for (const name of await checkpointNames(folder)) {
+    if (stepOf(name) > step) await removeCheckpoint(operations, folder, name);
   }
-  return names.sort((a, b) => stepOf(a) - stepOf(b));
+}
+
+/**
+ * Names of the checkpoints in a folder, oldest first; none when there is no folder.
+ *
+ * @throws FileError when the folder cannot be read
+ */
+export async function checkpointNames(folder: string): Promise<string[]> {
+  return (await entriesOf(folder))
+    .filter(({ name, isDirectory }) => isDirectory && /^step-\d{6,}$/.test(name))
+    .map(({ name }) => name)
+    .sort((a, b) => stepOf(a) - stepOf(b));
+}
+
+async function entriesOf(folder: string): Promise<Deno.DirEntry[]> {
+  return await attempt("read", folder, async () => {
+    try {
+      return await Array.fromAsync(Deno.readDir(folder));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return [];
+      throw error;
+    }
+  });
 }
 
 function stepOf(name: string): number {
@@ -222,13 +257,9 @@ function stepOf(name: string): number {
 
 /** Removes what interrupted writes and deletions left behind. */
 export async function cleanCheckpoints(operations: FileOperations, folder: string): Promise<void> {
-  const left: string[] = [];
-  try {
-    for await (const entry of Deno.readDir(folder)) {
-      if (entry.name.startsWith(TEMPORARY_PREFIX)) left.push(`${folder}/${entry.name}`);
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  const left = (await entriesOf(folder)).filter(({ name }) => name.startsWith(TEMPORARY_PREFIX));
+  for (const { name } of left) {
+    const path = `${folder}/${name}`;
+    await attempt("remove", path, () => operations.remove(path));
   }
-  for (const path of left) await attempt("remove", path, () => operations.remove(path));
 }

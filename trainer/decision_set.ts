@@ -9,6 +9,8 @@ import type { TokenizedAnswer, TokenizedExample, TokenLogps } from "../model/eng
 /** Rows of pairs or single answers, by index in 0 .. length - 1. */
 export interface TrainingDataset {
   readonly length: number;
+  /** Changes with any token, boundary or row number: resuming on other data is refused. */
+  readonly fingerprint?: string;
   get(index: number): TokenizedExample | Promise<TokenizedExample>;
 }
 

@@ -36,7 +36,10 @@ export interface EvaluationRequest {
   readonly signal?: AbortSignal;
 }
 
-/** Means over all rows, each row counting once whatever batch it is in. */
+/**
+ * Means over all rows, each row counting once whatever batch it is in; `eval_loss` of a mode of single
+ * rows is a mean over tokens, as its loss is, each scored token counting once.
+ */
 export interface Evaluation {
   readonly rows: number;
   /** `eval_loss`, `eval_loss_beta0`, `eval_rewards/...`, `eval_logps/...`. */
@@ -74,7 +77,8 @@ export async function evaluate(request: EvaluationRequest): Promise<Evaluation> 
       : await request.reference!.sums(examples);
     const batch = scoreBatch(examples, answerSums(scores), reference);
     const outcome = runMode(mode, batch, state, modeOptions, context, lossTypes);
-    means.add("eval_loss", outcome.loss, batch.size);
+    const single = needs.rows === "single";
+    means.add("eval_loss", outcome.loss, single ? tokensOf(batch) : batch.size);
     const atBase = lossAtBaseBeta(batch, mode, modeOptions, lossTypes);
     if (atBase !== undefined) means.add("eval_loss_beta0", atBase, batch.size);
     for (const [name, value] of Object.entries(rewardMetrics(batch, outcome.beta))) {
@@ -83,6 +87,11 @@ export async function evaluate(request: EvaluationRequest): Promise<Evaluation> 
     events?.accept({ type: "progress", what: "Evaluation", done: end, total: dataset.length });
   }
   return { rows: dataset.length, metrics: means.values() };
+}
+
+/** Scored tokens of a batch of single answers. */
+function tokensOf(batch: ScoreBatch): number {
+  return batch.chosen.length.reduce((sum, tokens) => sum + tokens, 0);
 }
 
 /** Mean pair loss at the configured beta; undefined for modes without one or with their own loss. */

@@ -37,6 +37,20 @@ export function samplerFacts(run: TrainingRun) {
   };
 }
 
+/** What the run trains on, starts from and compares with, as it stands in `state.json`. */
+export function identityFacts(run: TrainingRun): CheckpointState["identities"] {
+  return {
+    data: run.train.fingerprint ?? null,
+    policy: run.identities?.policy ?? null,
+    reference: run.identities?.reference ?? null,
+  };
+}
+
+/** True where both are known and not the same. */
+function differ(one: string | null, other: string | null): boolean {
+  return one !== null && other !== null && one !== other;
+}
+
 /**
  * Refuses a checkpoint that another kind of run made.
  *
@@ -56,11 +70,24 @@ export function checkFits(run: TrainingRun, { path, state }: LoadedCheckpoint): 
         `version ${run.mode.version}`,
     );
   }
+  const { kind } = run.settings.optimizer;
+  if (state.optimizer !== kind) {
+    refuse(
+      `it was made with the optimizer "${state.optimizer}", the config selects "${kind}", which ` +
+        "cannot go on from its moments",
+    );
+  }
   for (const [name, value] of Object.entries(samplerFacts(run))) {
     const found = state.sampler[name as keyof typeof state.sampler];
     if (found !== value) {
       refuse(`it was made with "${name}" ${found}, now it is ${value}: the order of rows differs`);
     }
+  }
+  const [made, now] = [state.identities, identityFacts(run)];
+  const back = "put it back as it was, or start in a new output folder";
+  if (differ(made.data, now.data)) refuse(`the tokens of the training data have changed; ${back}`);
+  if (differ(made.policy, now.policy)) {
+    refuse(`training began with other weights than those of this "policy_name"; ${back}`);
   }
 }
 
@@ -70,10 +97,23 @@ export function resumeNotices(run: TrainingRun, state: CheckpointState): string[
   if (state.config !== run.configId) {
     texts.push("The config differs from the one the checkpoint was made with: the new one counts");
   }
+  if (differ(state.identities.reference, identityFacts(run).reference)) {
+    texts.push(
+      "The reference differs from the one the checkpoint was made with: margins and losses before " +
+        "and after it cannot be compared",
+    );
+  }
   if (state.engine !== run.engine.fingerprint) {
     texts.push(
       `The checkpoint was made on "${state.engine}", this is "${run.engine.fingerprint}": results ` +
         "agree within tolerances, not to the byte",
+    );
+  }
+  const [made, now] = [state.chunkPlan, run.engine.chunkPlan];
+  if (made && now && (made.tokens !== now.tokens || made.scored !== now.scored)) {
+    texts.push(
+      `The checkpoint was made with chunks of ${made.tokens} tokens, ${made.scored} of them scored, ` +
+        `now they have ${now.tokens} and ${now.scored}: the bytes may differ`,
     );
   }
   return texts;

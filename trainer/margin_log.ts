@@ -7,6 +7,8 @@
  */
 import { marginRecord } from "../losses/margin_record.ts";
 import { JsonLinesFile } from "../report/json_lines.ts";
+import { folderOf } from "./atomic_write.ts";
+import { attemptSync } from "./file_error.ts";
 
 export interface MarginLogSettings {
   readonly folder: string;
@@ -39,21 +41,33 @@ export class MarginLog {
   }
 
   /**
+   * Checks that the log can be opened at `position`; changes nothing.
+   *
+   * @throws ReportFileError when `margins.jsonl` is shorter than that
+   */
+  static check({ folder }: MarginLogSettings, position: number): void {
+    JsonLinesFile.check(`${folder}/${LINES}`, position);
+  }
+
+  /**
    * Opens or makes the log as it was after `finished` steps, when `margins.jsonl` had `position`
    * bytes: later lines and files are removed.
    *
-   * @throws Error when `margins.jsonl` is shorter than that
+   * @throws ReportFileError when `margins.jsonl` is shorter than that; FileError when the file system
+   * refuses
    */
   static open(settings: MarginLogSettings, position: number, finished: number): MarginLog {
     const { folder } = settings;
-    Deno.mkdirSync(folder, { recursive: true });
-    for (const epoch of Deno.readDirSync(folder)) {
+    MarginLog.check(settings, position);
+    attemptSync("create", folder, () => Deno.mkdirSync(folder, { recursive: true }));
+    const entries = (path: string) => attemptSync("read", path, () => [...Deno.readDirSync(path)]);
+    for (const epoch of entries(folder)) {
       if (!epoch.isDirectory || !/^epoch_\d{3,}$/.test(epoch.name)) continue;
-      for (const file of Deno.readDirSync(`${folder}/${epoch.name}`)) {
+      for (const file of entries(`${folder}/${epoch.name}`)) {
         const step = /^step_(\d{5,})(_micro_\d+)?\.npy$/.exec(file.name)?.[1];
-        if (step !== undefined && Number(step) > finished) {
-          Deno.removeSync(`${folder}/${epoch.name}/${file.name}`);
-        }
+        if (step === undefined || Number(step) <= finished) continue;
+        const path = `${folder}/${epoch.name}/${file.name}`;
+        attemptSync("remove", path, () => Deno.removeSync(path));
       }
     }
     return new MarginLog(settings, JsonLinesFile.open(`${folder}/${LINES}`, position));
@@ -85,8 +99,10 @@ export class MarginLog {
   /** Makes everything written durable, before a checkpoint refers to it. */
   sync(): void {
     for (const path of this.#unsynced) {
-      using file = Deno.openSync(path, { write: true });
-      file.syncSync();
+      attemptSync("sync", path, () => {
+        using file = Deno.openSync(path, { write: true });
+        file.syncSync();
+      });
     }
     this.#unsynced = [];
     this.#lines.sync();
@@ -102,8 +118,10 @@ export class MarginLog {
       typeof beta === "object" ? [...beta] : Array.from(rows, () => beta ?? null)
     );
     const path = `${this.#settings.folder}/${npy}`;
-    Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
-    writeFile(path, encodeNpy(Float32Array.from(margins)));
+    attemptSync("create", folderOf(path), () => {
+      Deno.mkdirSync(folderOf(path), { recursive: true });
+    });
+    attemptSync("write", path, () => writeFile(path, encodeNpy(Float32Array.from(margins))));
     this.#unsynced.push(path);
     const { sample, ...distribution } = marginRecord(margins, this.#settings.sampleSize);
     this.#lines.append({
@@ -124,7 +142,11 @@ function pad(value: number, digits: number): string {
 
 function writeFile(path: string, bytes: Uint8Array): void {
   using file = Deno.openSync(path, { write: true, create: true, truncate: true });
-  for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
+  for (let done = 0; done < bytes.length;) {
+    const written = file.writeSync(bytes.subarray(done));
+    if (!(written > 0)) throw new Error("the file system takes no more bytes");
+    done += written;
+  }
 }
 
 /**

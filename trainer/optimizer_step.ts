@@ -235,12 +235,13 @@ function checkUpdate(
 function checkEqualStart(run: TrainingRun, batch: ScoreBatch, outcome: ModeOutcome): void {
   if (!hasMargins(batch)) return;
   const refuse = (i: number, found: string, wanted: string): never => {
+    const path = run.reference?.path;
     throw new Error(
       `Policy and reference are the same model, yet before the first step ${found} of row ` +
-        `${
-          batch.rows[i]
-        } instead of ${wanted}: the reference cache or the engine is wrong; delete ` +
-        "the cache folder and start again",
+        `${batch.rows[i]} instead of ${wanted}: ` +
+        (path
+          ? `the reference cache or the engine is wrong; delete "${path}" and start again`
+          : "the engine gave two answers to one question"),
     );
   };
   batchMargins(batch).forEach((margin, i) => {

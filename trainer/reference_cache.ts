@@ -1,21 +1,18 @@
 /**
  * Log-probabilities of the reference: read from a live model, or computed once and kept on disk.
- *
- * A cache file holds one float32 for each scored token of each answer, so that losses which weigh
- * tokens can use it too. Its name is a sha256 of everything the numbers depend on. Layout, little
- * endian: the 8 letters `ddporef1`; u32 length of the header; the header, JSON, padded with blanks to
- * a multiple of 4; u32 row ids [rows]; u32 answers of each row [rows]; u32 tokens of each answer
- * [answers]; f32 log-probabilities [tokens]; the sha256 of everything before it, 32 bytes.
  */
-import { createHash } from "node:crypto";
 import type { ScoringEngine, TokenizedExample, TokenLogps } from "../model/engine.ts";
 import type { Sink } from "../report/events.ts";
 import { atomicWriteFile, diskOperations, type FileOperations } from "./atomic_write.ts";
 import { answerSums, checkLogps, scoredTokens, type TrainingDataset } from "./decision_set.ts";
 import { turnEventLoop } from "./event_loop.ts";
+import { attempt, FileError } from "./file_error.ts";
+import { type CachedScores, cacheFileName, decodeCache, encodeCache } from "./reference_file.ts";
 
 /** Sums of the scored tokens of each answer under the reference, answers in the order of examples. */
 export interface ReferenceLogps {
+  /** The cache file they were read from or written to; absent for a live reference. */
+  readonly path?: string;
   sums(examples: readonly TokenizedExample[]): Float64Array | Promise<Float64Array>;
 }
 
@@ -45,55 +42,86 @@ export interface ReferenceCacheRequest {
   readonly operations?: FileOperations;
 }
 
-/** Token log-probabilities of a whole dataset. */
-interface CachedScores extends TokenLogps {
-  readonly rows: Uint32Array;
-  readonly answers: Uint32Array;
-}
-
-const MAGIC = "ddporef1";
-const HASH_BYTES = 32;
-
-/** Name of the cache file of a key: a sha256 in hexadecimal, `.logps`. */
-export function cacheFileName(key: Readonly<Record<string, string>>): string {
-  return createHash("sha256").update(canonicalKey(key)).digest("hex") + ".logps";
-}
-
 /**
  * The reference log-probabilities of a dataset, from its cache file or computed and written there. A
- * damaged file is told about and computed anew.
+ * file that is damaged or does not fit the dataset is told about and computed anew; a folder that
+ * cannot be used is told about and done without.
  *
- * @throws NumbersError when a computed log-probability is not finite; Error when the file cannot be
- * written; the signal's reason when stopped
+ * @throws NumbersError when a computed log-probability is not finite; the signal's reason when stopped
  */
 export async function cachedReference(request: ReferenceCacheRequest): Promise<ReferenceLogps> {
-  const path = `${request.folder}/${cacheFileName(request.key)}`;
-  const found = await readCache(path, request);
-  if (found) return lookUp(indexOf(found));
+  const { folder, key, operations = diskOperations } = request;
+  const path = `${folder}/${cacheFileName(key)}`;
+  try {
+    const found = await readCache(path, request);
+    if (found) return lookUp(indexOf(found), path);
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    tellUnusable(request, error);
+    return lookUp(indexOf(await scoreAll(request)));
+  }
   const scores = await scoreAll(request);
-  const operations = request.operations ?? diskOperations;
-  await operations.mkdir(request.folder);
-  await atomicWriteFile(operations, path, [encodeCache(request.key, scores)]);
-  return lookUp(indexOf(scores));
+  const bytes = encodeCache(key, scores);
+  try {
+    await attempt("create", folder, () => operations.mkdir(folder));
+    await atomicWriteFile(operations, path, [bytes]);
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    tellUnusable(request, error);
+    return lookUp(indexOf(scores));
+  }
+  return lookUp(indexOf(scores), path);
 }
 
+function tellUnusable({ events, folder }: ReferenceCacheRequest, error: FileError): void {
+  events?.accept({
+    type: "notice",
+    text: `The reference cache "${folder}" is not used, the next run computes again: ` +
+      error.message,
+  });
+}
+
+/** @throws FileError when there is a file and it cannot be read */
 async function readCache(
   path: string,
   request: ReferenceCacheRequest,
 ): Promise<CachedScores | undefined> {
-  let bytes: Uint8Array<ArrayBuffer>;
-  try {
-    bytes = await Deno.readFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+  const bytes = await attempt("read", path, async () => {
+    try {
+      return await Deno.readFile(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  });
+  if (!bytes) return undefined;
   const result = decodeCache(bytes, request.key);
-  if (typeof result !== "string") return result;
+  const problem = typeof result === "string" ? result : await misfit(result, request.dataset);
+  if (typeof result !== "string" && problem === undefined) return result;
   request.events?.accept({
     type: "notice",
-    text: `The reference cache "${path}" is damaged (${result}): computing it again`,
+    text: `The reference cache "${path}" is damaged (${problem}): computing it again`,
   });
+  return undefined;
+}
+
+/** Rows compared before a cache is believed: getting a row may mean tokenizing it again. */
+const COMPARED_ROWS = 64;
+
+/** How a cache does not fit the dataset it is for; the key says that it does, so a sample is enough. */
+async function misfit(cached: CachedScores, dataset: TrainingDataset): Promise<string | undefined> {
+  if (cached.rows.length !== dataset.length) {
+    return `it has ${cached.rows.length} rows, the data ${dataset.length}`;
+  }
+  const index = indexOf(cached);
+  const compared = Math.min(COMPARED_ROWS, dataset.length);
+  for (let i = 0; i < compared; i++) {
+    const at = Math.floor(i * (dataset.length - 1) / Math.max(1, compared - 1));
+    const example = await dataset.get(at);
+    if (cached.rows[at] !== example.row || positionOf(index, example) === undefined) {
+      return `it is of other data at row ${example.row}`;
+    }
+  }
   return undefined;
 }
 
@@ -164,86 +192,29 @@ function indexOf(cached: CachedScores): CacheIndex {
   return { sums, tokens, first };
 }
 
+/** Position of an example's first answer; undefined where the row or its lengths are others. */
+function positionOf({ first, tokens }: CacheIndex, example: TokenizedExample): number | undefined {
+  const start = first.get(example.row);
+  if (start === undefined) return undefined;
+  const same = example.answers.every((answer, a) => tokens[start + a] === scoredTokens(answer));
+  return same ? start : undefined;
+}
+
 /** Holds the index only, so that the tokens' log-probabilities can be collected. */
-function lookUp({ sums, tokens, first }: CacheIndex): ReferenceLogps {
+function lookUp(index: CacheIndex, path?: string): ReferenceLogps {
   return {
+    path,
     sums(examples) {
       return Float64Array.from(examples.flatMap((example) => {
-        const start = first.get(example.row);
-        return example.answers.map((wanted, a) => {
-          if (start === undefined || tokens[start + a] !== scoredTokens(wanted)) {
-            throw new Error(
-              `The reference cache does not fit the data at row ${example.row}: ` +
-                "delete the cache folder and run again",
-            );
-          }
-          return sums[start + a];
-        });
+        const start = positionOf(index, example);
+        if (start === undefined) {
+          throw new Error(
+            `The reference log-probabilities do not fit the data at row ${example.row}: ` +
+              (path ? `delete "${path}" and run again` : "the rows changed during the run"),
+          );
+        }
+        return example.answers.map((_, a) => index.sums[start + a]);
       }));
     },
-  };
-}
-
-function canonicalKey(key: Readonly<Record<string, string>>): string {
-  return JSON.stringify([MAGIC, Object.entries(key).sort(([a], [b]) => (a < b ? -1 : 1))]);
-}
-
-function encodeCache(
-  key: Readonly<Record<string, string>>,
-  scores: CachedScores,
-): Uint8Array<ArrayBuffer> {
-  const counts = Uint32Array.from(
-    { length: scores.offsets.length - 1 },
-    (_, a) => scores.offsets[a + 1] - scores.offsets[a],
-  );
-  const plain = JSON.stringify({
-    key: canonicalKey(key),
-    rows: scores.rows.length,
-    answers: counts.length,
-    tokens: scores.logps.length,
-  });
-  const header = new TextEncoder().encode(plain + " ".repeat(3));
-  const headerBytes = header.length - header.length % 4;
-  const payload = [scores.rows, scores.answers, counts, scores.logps];
-  const begin = MAGIC.length + 4 + headerBytes;
-  const end = begin + payload.reduce((sum, part) => sum + part.byteLength, 0);
-  const bytes = new Uint8Array(end + HASH_BYTES);
-  bytes.set(new TextEncoder().encode(MAGIC));
-  new DataView(bytes.buffer).setUint32(MAGIC.length, headerBytes, true);
-  bytes.set(header.subarray(0, headerBytes), MAGIC.length + 4);
-  let offset = begin;
-  for (const part of payload) {
-    bytes.set(new Uint8Array(part.buffer, part.byteOffset, part.byteLength), offset);
-    offset += part.byteLength;
-  }
-  bytes.set(createHash("sha256").update(bytes.subarray(0, end)).digest(), end);
-  return bytes;
-}
-
-/** The scores of a cache file, or what is wrong with it. */
-function decodeCache(
-  bytes: Uint8Array<ArrayBuffer>,
-  key: Readonly<Record<string, string>>,
-): CachedScores | string {
-  const end = bytes.length - HASH_BYTES;
-  if (end < MAGIC.length + 4) return `it has only ${bytes.length} bytes`;
-  const digest = createHash("sha256").update(bytes.subarray(0, end)).digest();
-  if (digest.some((byte, i) => byte !== bytes[end + i])) return "its sha256 does not match";
-  if (new TextDecoder().decode(bytes.subarray(0, MAGIC.length)) !== MAGIC) return "wrong format";
-  const headerBytes = new DataView(bytes.buffer).getUint32(MAGIC.length, true);
-  const begin = MAGIC.length + 4 + headerBytes;
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(MAGIC.length + 4, begin)));
-  if (header.key !== canonicalKey(key)) return "it is of another key";
-  const { rows, answers, tokens } = header;
-  if (begin + 4 * (2 * rows + answers + tokens) !== end) return "its length is wrong";
-  const words = (first: number, length: number) =>
-    new Uint32Array(bytes.buffer, begin + 4 * first, length);
-  const offsets = new Uint32Array(answers + 1);
-  words(2 * rows, answers).forEach((count, a) => offsets[a + 1] = offsets[a] + count);
-  return {
-    rows: words(0, rows),
-    answers: words(rows, rows),
-    offsets,
-    logps: new Float32Array(bytes.buffer, begin + 4 * (2 * rows + answers), tokens),
   };
 }

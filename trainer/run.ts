@@ -32,13 +32,21 @@ export type LoopSettings = Pick<
   | "dataSeed"
 >;
 
+/** An engine, with what it may tell about itself so that resuming can be checked. */
+export interface RunEngine extends TrainingEngine {
+  /** Names and shapes of all weights; absent: they are learned by reading the weights. */
+  readonly parameterShapes?: ReadonlyMap<string, readonly number[]>;
+  /** Capacities of a chunk: another plan may sum gradients in another order. */
+  readonly chunkPlan?: { readonly tokens: number; readonly scored: number };
+}
+
 export interface TrainingRun {
   readonly settings: LoopSettings;
   readonly mode: LossMode;
   readonly modeOptions: Options;
   /** The pair losses of `loss_type`; absent: sigmoid. */
   readonly lossTypes?: readonly PairLossChoice[];
-  readonly engine: TrainingEngine;
+  readonly engine: RunEngine;
   /** Needed unless the mode needs no reference. */
   readonly reference?: ReferenceLogps;
   /** The reference for the validation rows; absent: `reference`. */
@@ -54,10 +62,23 @@ export interface TrainingRun {
   readonly marginLog?: MarginLogSettings;
   /** Identifies the config as used, e.g. its sha256. */
   readonly configId: string;
+  /**
+   * Identify the weights that training starts from and those of the reference, e.g. a sha256 each:
+   * resuming is refused for another policy, told for another reference.
+   */
+  readonly identities?: { readonly policy: string; readonly reference?: string };
   /** `newest`: from the newest checkpoint if there is one; `older`: a damaged one may be passed over. */
   readonly resume?: "no" | "newest" | "older";
+  /**
+   * Called once everything is checked, restored and open, before the first step: only from here on
+   * may a run that could have been refused change what is on disk.
+   */
+  readonly onOpened?: () => void;
   readonly events?: Sink;
-  /** When aborted, the step in progress is finished, a checkpoint written, and `train` returns. */
+  /**
+   * When aborted, the step in progress and an evaluation are finished, a checkpoint is written, and
+   * `train` returns.
+   */
   readonly signal?: AbortSignal;
   /** For tests. */
   readonly operations?: FileOperations;

@@ -6,24 +6,27 @@
 import { Sampler } from "../data/sampler.ts";
 import type { Json } from "../losses/loss_mode.ts";
 import type { RunEvent } from "../report/events.ts";
-import { JsonLinesFile } from "../report/json_lines.ts";
+import type { JsonLinesFile } from "../report/json_lines.ts";
 import { metricsRecord } from "../report/metrics_jsonl.ts";
 import { diskOperations } from "./atomic_write.ts";
 import {
   CHECKPOINT_FORMAT,
   type CheckpointState,
   cleanCheckpoints,
+  removeCheckpointsAbove,
   saveCheckpoint,
 } from "./checkpoint.ts";
 import { type LoadedCheckpoint, newestCheckpoint } from "./checkpoint_read.ts";
 import { ConfigError } from "./error.ts";
 import { turnEventLoop } from "./event_loop.ts";
 import { evaluate } from "./evaluation.ts";
-import { checkFits, checkRun, resumeNotices, samplerFacts } from "./fit.ts";
-import { MarginLog } from "./margin_log.ts";
+import { checkFits, checkRun, identityFacts, resumeNotices, samplerFacts } from "./fit.ts";
+import type { MarginLog } from "./margin_log.ts";
 import { optimizerStep, type StepResult, type Window } from "./optimizer_step.ts";
 import { type RunSize, runSize } from "./plan.ts";
-import { CHECKPOINTS_FOLDER, METRICS_FILE, type TrainingResult, type TrainingRun } from "./run.ts";
+import { restoreCheckpoint } from "./restore.ts";
+import { CHECKPOINTS_FOLDER, type TrainingResult, type TrainingRun } from "./run.ts";
+import { checkFiles, openFiles } from "./run_files.ts";
 
 type MetricValues = Readonly<Record<string, number>>;
 
@@ -37,6 +40,7 @@ export async function train(run: TrainingRun): Promise<TrainingResult> {
   checkRun(run);
   const loop = await Loop.open(run);
   try {
+    run.onOpened?.();
     return await loop.run();
   } finally {
     loop.close();
@@ -74,32 +78,35 @@ class Loop {
     this.#modeState = (state?.mode.state ?? mode.init(modeOptions)) as Json;
     this.#kept = state?.metrics ?? { first: null, last: null, before: null, evaluation: null };
     if (found) this.#checkpoint = { step: found.state.step, path: found.path };
-    this.#metrics = JsonLinesFile.open(
-      `${run.outputFolder}/${METRICS_FILE}`,
-      state?.positions.metrics ?? 0,
-    );
-    this.#margins = run.marginLog &&
-      MarginLog.open(run.marginLog, state?.positions.margins ?? 0, this.#step);
+    // Last: files that are open need a loop to close them.
+    ({ metrics: this.#metrics, margins: this.#margins } = openFiles(run, found));
   }
 
-  /** Finds a checkpoint where resuming is asked for, and puts weights and moments back. */
+  /**
+   * Finds a checkpoint where resuming is asked for, and puts weights and moments back. Until nothing
+   * can be refused any more, nothing on disk is changed.
+   */
   static async open(run: TrainingRun): Promise<Loop> {
     const folder = `${run.outputFolder}/${CHECKPOINTS_FOLDER}`;
-    await cleanCheckpoints(run.operations ?? diskOperations, folder);
+    const operations = run.operations ?? diskOperations;
     const found = await newestCheckpoint(folder, run.resume === "older");
-    if (!found) return new Loop(run, undefined);
-    if (run.resume === undefined || run.resume === "no") {
-      throw new ConfigError(
-        `The output folder "${run.outputFolder}" holds a run already: pass --resume to go on with ` +
-          "it, or choose another folder",
-      );
+    if (found) {
+      if (run.resume === undefined || run.resume === "no") {
+        throw new ConfigError(
+          `The output folder "${run.outputFolder}" holds a run already: pass --resume to go on with ` +
+            "it, or choose another folder",
+        );
+      }
+      checkFits(run, found);
+      checkFiles(run, found);
+      await restoreCheckpoint(run.engine, found);
+      for (const text of resumeNotices(run, found.state)) {
+        run.events?.accept({ type: "notice", text });
+      }
     }
-    checkFits(run, found);
-    resumeNotices(run, found.state).forEach((text) => run.events?.accept({ type: "notice", text }));
-    const loop = new Loop(run, found);
-    await run.engine.restore(found.weights());
-    await run.engine.restore(found.moments());
-    return loop;
+    await cleanCheckpoints(operations, folder);
+    if (found) await removeCheckpointsAbove(operations, folder, found.state.step);
+    return new Loop(run, found);
   }
 
   close(): void {
@@ -183,7 +190,17 @@ class Loop {
   }
 
   async #evaluate(): Promise<MetricValues> {
-    const { engine, settings, mode, modeOptions, lossTypes, events } = this.#run;
+    const { engine, settings, mode, modeOptions, lossTypes, events, signal } = this.#run;
+    // Half an evaluation is worth nothing, and its step's line could not be written without it.
+    const onAbort = () =>
+      this.#emit({
+        type: "notice",
+        text:
+          "Stopping: finishing the evaluation first; a second signal ends the run at once, and " +
+          "what came after the last checkpoint is lost",
+      });
+    if (signal?.aborted) onAbort();
+    else signal?.addEventListener("abort", onAbort);
     const { rows, metrics } = await evaluate({
       engine,
       dataset: this.#run.validation!,
@@ -200,7 +217,7 @@ class Loop {
         accumulation: 1,
       },
       events,
-    });
+    }).finally(() => signal?.removeEventListener("abort", onAbort));
     this.#emit({ type: "evaluation", step: this.#step, pairs: rows, metrics });
     return metrics;
   }
@@ -236,6 +253,11 @@ class Loop {
       },
       positions: { metrics: this.#metrics.position, margins: this.#margins?.position ?? 0 },
       engine: engine.fingerprint,
+      chunkPlan: engine.chunkPlan
+        ? { tokens: engine.chunkPlan.tokens, scored: engine.chunkPlan.scored }
+        : null,
+      optimizer: settings.optimizer.kind,
+      identities: identityFacts(this.#run),
       config: configId,
       resumable: !settings.saveOnlyModel,
       metrics: this.#kept,

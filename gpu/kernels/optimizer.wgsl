@@ -11,8 +11,7 @@ struct Params {
   max_norm: f32,     // 0: no clipping
   rate: f32,         // learning rate (rmsprop), learning rate / bias correction 1 (adamw)
   rest1: f32,        // 1 - beta1, rounded from float64
-  beta2: f32,        // rmsprop: alpha
-  rest2: f32,        // 1 - beta2
+  rest2: f32,        // 1 - beta2, or 1 - alpha (rmsprop)
   eps: f32,
   decay: f32,        // adamw: 1 - learning rate * weight decay; rmsprop: weight decay
   correction: f32,   // sqrt(bias correction 2)
@@ -73,7 +72,8 @@ fn adamw(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups)
   if (id >= params.count4 || status[2] == 0.0) { return; }
   let g = gradient[id] * status[1];
   let m = moment1[id] + (g - moment1[id]) * params.rest1;
-  let v = moment2[id] * params.beta2 + g * g * params.rest2;
+  // Written as a difference: 1 - beta2 rounded from float64 has no bias, beta2 in float32 has one.
+  let v = moment2[id] + (g * g - moment2[id]) * params.rest2;
   moment1[id] = m;
   moment2[id] = v;
   weight[id] = weight[id] * params.decay - params.rate * m / (sqrt(v) / params.correction + params.eps);
@@ -86,7 +86,7 @@ fn rmsprop(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroup
   let id = linear_id(gid, groups);
   if (id >= params.count4 || status[2] == 0.0) { return; }
   let g = gradient[id] * status[1] + params.decay * weight[id];
-  let v = average[id] * params.beta2 + g * g * params.rest2;
+  let v = average[id] + (g * g - average[id]) * params.rest2;
   average[id] = v;
   weight[id] = weight[id] - params.rate * g / (sqrt(v) + params.eps);
 }

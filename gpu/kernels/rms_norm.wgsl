@@ -50,7 +50,8 @@ fn backward_input(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_wo
     sum += dy[base + c] * weight[c] * x[base + c];
   }
   let dot = (sum.x + sum.y) + (sum.z + sum.w);
-  let scale = inv * inv * inv * dot / f32(params.width4 * 4u);
+  // In this order, because the cube of inv alone may underflow.
+  let scale = dot * inv / f32(params.width4 * 4u) * inv * inv;
   for (var c = 0u; c < params.width4; c++) {
     dx[base + c] += dy[base + c] * weight[c] * inv - x[base + c] * scale;
   }

@@ -80,7 +80,9 @@ const CASES: Record<string, () => Promise<void>> = {
       )(
         folder,
       );
-      edit("good.yaml", (t) => t + "init: random\nmemory_budget: 16MiB\n")(folder);
+      edit("good.yaml", (t) =>
+        t.replace("dpo\n", "sft\n").replace("dpo_", "sft_") +
+        "init: random\nmemory_budget: 16MiB\n")(folder);
     },
     { code: 3, message: ["memory_budget", "16777216"] },
   ),

@@ -80,6 +80,6 @@ Deno.test({
 
       const wrong = await program([...args.slice(0, 3), "--set", "my_mode.strat=1"], { root });
       assertEquals(wrong.code, 2);
-      assertStringIncludes(wrong.stderr, 'did you mean "start"');
+      assertStringIncludes(wrong.stderr, 'did you mean "my_mode.start"');
     }),
 });

@@ -3,11 +3,17 @@ import { defaultOptions, exampleFiles } from "../../tools/example/files.ts";
 import { parseOptions } from "../../tools/example/main.ts";
 
 Deno.test("example options: defaults, and every option from the command line", () => {
-  assertEquals(parseOptions([]), { options: defaultOptions, out: "examples" });
-  const args = "--seed 7 --pairs=10 --heldout 5 --sft 20 --flipped 0.25 --out there".split(" ");
+  assertEquals(parseOptions([]), {
+    options: defaultOptions,
+    out: "examples",
+    dataOnly: false,
+  });
+  const args = "--seed 7 --pairs=10 --heldout 5 --sft 20 --flipped 0.25 --out there --data-only"
+    .split(" ");
   assertEquals(parseOptions(args), {
     options: { seed: 7, pairs: 10, heldout: 5, sft: 20, flipped: 0.25 },
     out: "there",
+    dataOnly: true,
   });
 });
 

@@ -61,6 +61,13 @@ function store(
   return out;
 }
 
+/** The same values with `count` NaN behind them. */
+function extend(x: Float32Array, count: number): Float32Array {
+  const longer = new Float32Array(x.length + count).fill(NaN);
+  longer.set(x);
+  return longer;
+}
+
 interface Matrices {
   readonly m: number;
   readonly n: number;
@@ -104,12 +111,14 @@ function multiply(v: MatmulVariant, x: Matrices): { c: View } {
     stride: ldb,
     fill: v.form === "NT" ? 0 : GARBAGE,
   });
+  // What follows B must not be read, not even to be multiplied by zero.
+  const behind = v.form === "NN" ? 3 * ldb : 0;
   const start = new Float32Array(m * ldc).fill(GARBAGE);
   for (let i = 0; i < m; i++) start.set(x.start.subarray(i * n, (i + 1) * n), i * ldc + BEFORE);
   const bias = new Float32Array(BEFORE + ceil4(n));
   bias.set(x.bias, BEFORE);
   const c = rig.upload(v.init === "output" ? start : start.map(() => GARBAGE));
-  const views = [rig.upload(a), rig.upload(b), c];
+  const views = [rig.upload(a), rig.upload(extend(b, behind)), c];
   if (v.init === "addend") views.push(rig.upload(start));
   if (v.bias) views.push(rig.upload(bias));
   const shape = { m, n, k: k4, lda, ldb, ldc, column: BEFORE, bRows: k };

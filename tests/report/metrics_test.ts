@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { PairAverages } from "../../report/averages.ts";
-import { JsonLinesFile } from "../../report/json_lines.ts";
+import { JsonLinesFile, ReportFileError } from "../../report/json_lines.ts";
 import { metricsRecord, timingsSink } from "../../report/metrics_jsonl.ts";
 import { bytesText, summaryLines } from "../../report/summary.ts";
 
@@ -53,7 +53,25 @@ test("a file of lines is cut to its position and refused when shorter", (path) =
   second.append({ step: 3 });
   second.close();
   assertEquals(Deno.readTextFileSync(path), '{"step":1}\n{"step":3}\n');
-  assertThrows(() => JsonLinesFile.open(path, 23), Error, "had 23 bytes, now it has 22");
+  for (const open of [JsonLinesFile.open, JsonLinesFile.check]) {
+    assertThrows(() => open(path, 23), ReportFileError, "had 23 bytes, now it has 22");
+  }
+  assertEquals(Deno.statSync(path).size, 22);
+  assertThrows(() => JsonLinesFile.open(`${path}.none`, 1), ReportFileError, "now it has 0");
+  assertThrows(() => Deno.statSync(`${path}.none`), Deno.errors.NotFound);
+});
+
+test("what the file system refuses is a report's error with the path", (path) => {
+  Deno.mkdirSync(path);
+  const lines = (name: string) => JsonLinesFile.open(name, 0);
+  assertThrows(() => lines(path), ReportFileError, `Cannot open "${path}": `);
+  assertThrows(() => lines(`${path}/a/b`), ReportFileError, `Cannot open "${path}/a/b": `);
+  const timings = () => timingsSink(path, { finished: 0, clock: () => 0 });
+  assertThrows(timings, ReportFileError, `Cannot read "${path}": `);
+  const closed = lines(`${path}/lines`);
+  closed.close();
+  assertThrows(() => closed.append({}), ReportFileError, `Cannot write "${path}/lines": `);
+  assertThrows(() => closed.sync(), ReportFileError, `Cannot sync "${path}/lines": `);
 });
 
 test("timings go on after a resume without doubled, later or half lines", (path) => {
@@ -106,6 +124,33 @@ Deno.test("the summary says what changed, and how to go on when stopped", () => 
   assertEquals(
     summaryLines({ ...summary, stopped: false }, { final })[2],
     "Evaluation of the written model: reward accuracy 0.000 -> 0.700",
+  );
+});
+
+Deno.test("an accuracy of 0 is explained where the policy still was the reference", () => {
+  const accuracy = (before: Record<string, number>) =>
+    summaryLines({
+      mode: "dpo",
+      steps: 6,
+      totalSteps: 6,
+      epochs: 1,
+      tokens: 9,
+      before,
+      evaluation: { "eval_rewards/accuracies": 0.75 },
+      stopped: false,
+    }).at(-1);
+  const line = (start: string) => `Evaluation: reward accuracy ${start} -> 0.750`;
+  assertEquals(
+    accuracy({ "eval_rewards/accuracies": 0, "eval_rewards/margins": 0 }),
+    `${line("0.000")} (before: all margins are 0)`,
+  );
+  assertEquals(
+    accuracy({ "eval_rewards/accuracies": 0, "eval_rewards/margins": -0.1 }),
+    line("0.000"),
+  );
+  assertEquals(
+    accuracy({ "eval_rewards/accuracies": 0.5, "eval_rewards/margins": 0 }),
+    line("0.500"),
   );
 });
 

@@ -1,13 +1,18 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { NamedTensor } from "../../model/engine.ts";
 import { diskOperations, type FileOperations } from "../../trainer/atomic_write.ts";
-import { cleanCheckpoints, saveCheckpoint } from "../../trainer/checkpoint.ts";
+import {
+  cleanCheckpoints,
+  removeCheckpointsAbove,
+  saveCheckpoint,
+} from "../../trainer/checkpoint.ts";
 import {
   DamagedCheckpoint,
   newestCheckpoint,
   openCheckpoint,
 } from "../../trainer/checkpoint_read.ts";
 import { ConfigError } from "../../trainer/error.ts";
+import { FileError } from "../../trainer/file_error.ts";
 import { checkpointState } from "./checkpoint_state.ts";
 import { FakeEngine } from "./fake_engine.ts";
 import { FILES_ALLOWED, withFolder } from "./fake_run.ts";
@@ -73,6 +78,27 @@ test("a checkpoint comes back as it was saved; the limit keeps the newest", asyn
   });
 });
 
+test("a later step than the saved one is never counted as newest, nor removed by it", async () => {
+  await withFolder(async (folder) => {
+    for (const step of [1, 2, 4]) await save(folder, step);
+    await save(folder, 3, diskOperations, 2);
+    const names = () => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+    assertEquals(names(), ["step-000002", "step-000003", "step-000004"]);
+    await removeCheckpointsAbove(diskOperations, folder, 3);
+    assertEquals(names(), ["step-000002", "step-000003"]);
+  });
+});
+
+test("a folder of checkpoints that cannot be read is a file's error by name", async () => {
+  await withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/checkpoints`, "");
+    for (const path of ["checkpoints", "checkpoints/below"]) {
+      const error = await assertRejects(() => newestCheckpoint(`${folder}/${path}`), FileError);
+      assertStringIncludes(error.message, `Cannot read "${folder}/${path}"`);
+    }
+  });
+});
+
 for (const fault of ["error", "short", "kill"] as Fault[]) {
   test(`whatever operation of a save fails (${fault}), the old or the new one is whole`, async () => {
     const found = new Set<number>();
@@ -84,6 +110,7 @@ for (const fault of ["error", "short", "kill"] as Fault[]) {
         await save(folder, 2, operations, 1).then(() => operationCount = log.length, (error) => {
           assertStringIncludes(error.message, FULL);
           assertStringIncludes(error.message, `"${folder}`);
+          assert(error instanceof FileError && error.cause instanceof Error);
         });
         found.add(await assertWhole(folder));
         // The next start leaves nothing of it behind.
@@ -153,7 +180,7 @@ test("damaged checkpoints are refused with the name of the file", async () => {
     }]);
   };
   manifest("is not JSON", (text) => text.slice(0, -9));
-  manifest("has format 7", (text) => text.replace('"format": 1', '"format": 7'));
+  manifest("has format 7", (text) => text.replace(/"format": \d/, '"format": 7'));
   manifest('names "../x"', (text) => text.replace('"model.safetensors"', '"../x"'));
   manifest('wrong at "files.model.safetensors', (text) => text.replace('"bytes": ', '"bytes": -'));
   damages.push(["manifest.json", "cannot be read", (path) => Deno.remove(path)]);

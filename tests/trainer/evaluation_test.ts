@@ -41,6 +41,24 @@ Deno.test("evaluation does not depend on how rows are cut into batches", async (
   }
 });
 
+Deno.test("eval_loss of single rows is the mean over tokens, whatever the batch size", async () => {
+  const { engine, dataset } = request(sft, null);
+  const examples = await Promise.all([0, 1, 2, 3, 4].map((i) => dataset.get(i)));
+  const { logps } = await engine.score(
+    examples.map((example) => ({ ...example, answers: [example.answers[0]] })),
+  );
+  const mean = -logps.reduce((sum, logp) => sum + logp, 0) / logps.length;
+  for (const batchSize of [1, 2, 3, 5]) {
+    const { metrics } = await evaluate(request(sft, null, { batchSize, reference: undefined }));
+    assertAlmostEquals(metrics["eval_loss"], mean, 1e-6);
+    assertAlmostEquals(
+      metrics["eval_logps/chosen"],
+      -mean * logps.length / 5,
+      1e-6,
+    );
+  }
+});
+
 Deno.test("eval_loss is at the state's beta for risk, eval_loss_beta0 at the configured one", async () => {
   const { metrics } = await evaluate(request(risk, riskState, { batchSize: 1 }));
   const base = await evaluate(request(risk, { ...riskState, beta: 0.1 }));

@@ -9,15 +9,15 @@ import type {
   OptimizerSettings,
   TokenizedExample,
   TokenLogps,
-  TrainingEngine,
 } from "../../model/engine.ts";
+import type { RunEngine } from "../../trainer/run.ts";
 
 interface Term {
   readonly previous: number;
   readonly token: number;
 }
 
-export class FakeEngine implements TrainingEngine {
+export class FakeEngine implements RunEngine {
   readonly fingerprint = "fake 1";
   readonly maxSequenceLength = 64;
   readonly counters: EngineCounters = { gpuBytes: 0, dispatches: 0, readbacks: 0, submits: 0 };
@@ -26,6 +26,8 @@ export class FakeEngine implements TrainingEngine {
   onScore?: (logps: Float32Array) => void;
   /** Called with the gradient before clipping. */
   onGradient?: (gradient: Float64Array) => void;
+  parameterShapes?: ReadonlyMap<string, readonly number[]>;
+  chunkPlan?: { readonly tokens: number; readonly scored: number };
   scoreCalls = 0;
   learnCalls = 0;
   destroyed = false;

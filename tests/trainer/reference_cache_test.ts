@@ -3,10 +3,10 @@ import type { RunEvent } from "../../report/events.ts";
 import { NumbersError } from "../../trainer/error.ts";
 import {
   cachedReference,
-  cacheFileName,
   liveReference,
   type ReferenceCacheRequest,
 } from "../../trainer/reference_cache.ts";
+import { cacheFileName } from "../../trainer/reference_file.ts";
 import { FakeEngine } from "./fake_engine.ts";
 import { FILES_ALLOWED, pairs, startWeight, VOCABULARY, withFolder } from "./fake_run.ts";
 import { faultyOperations, FULL } from "./faulty_operations.ts";
@@ -34,6 +34,10 @@ function request(folder: string, changes: Partial<ReferenceCacheRequest> = {}) {
 
 const examples = await Promise.all([3, 0, 10].map((i) => dataset.get(i)));
 const expected = await liveReference(new FakeEngine(VOCABULARY, startWeight)).sums(examples);
+
+function noticesOf(events: readonly RunEvent[]): string[] {
+  return events.flatMap((event) => event.type === "notice" ? [event.text] : []);
+}
 
 function test(name: string, fn: (folder: string) => Promise<void>): void {
   Deno.test({ name: `${name} (needs files)`, ignore: !FILES_ALLOWED, fn: () => withFolder(fn) });
@@ -83,17 +87,64 @@ test("a damaged cache is computed again, with a notice", async (folder) => {
   assert(events[0].type === "notice" && events[0].text.includes("it is of another key"));
 });
 
-test("a failing disk leaves no cache behind that is not whole", async (folder) => {
+test("a failing disk leaves no cache behind that is not whole, and the run goes on", async (folder) => {
   let failed = true;
   for (let n = 1; failed; n++) {
     const { operations } = faultyOperations(n, "kill");
-    failed = await cachedReference(request(folder, { operations }).asked).then(
-      () => false,
-      (error: Error) => error.message.includes(FULL),
-    );
+    const first = request(folder, { operations });
+    const cache = await cachedReference(first.asked);
+    assertEquals(cache.sums(examples), expected);
+    const texts = noticesOf(first.events);
+    failed = texts.length > 0;
+    if (failed) {
+      assert(texts[0].includes(`"${folder}/cache" is not used`) && texts[0].includes(FULL));
+    }
+    assertEquals(cache.path === undefined, failed);
     const { asked, events } = request(folder);
     await cachedReference(asked);
-    assert(events.every((event) => event.type !== "notice"));
+    assertEquals(noticesOf(events), []);
+    await Deno.remove(`${folder}/cache`, { recursive: true });
+  }
+});
+
+test("a cache folder that cannot be used is told about and done without", async (folder) => {
+  await Deno.writeTextFile(`${folder}/cache`, "a file in the way");
+  const { asked, engine, events } = request(folder);
+  const cache = await cachedReference(asked);
+  assertEquals(cache.sums(examples), expected);
+  assertEquals([engine.scoreCalls, cache.path], [3, undefined]);
+  const [text, ...others] = noticesOf(events);
+  assert(text.includes(`"${folder}/cache" is not used`), text);
+  assertEquals(others, []);
+});
+
+test("runs that are started together write one whole cache", async (folder) => {
+  const asked = Array.from({ length: 8 }, () => request(folder));
+  await Promise.all(asked.map((one) => cachedReference(one.asked)));
+  assertEquals(asked.flatMap((one) => noticesOf(one.events)), []);
+  const names = [...Deno.readDirSync(`${folder}/cache`)].map(({ name }) => name);
+  assertEquals(names, [cacheFileName(key)]);
+  const { asked: again, engine } = request(folder);
+  assertEquals((await cachedReference(again)).sums(examples), expected);
+  assertEquals(engine.scoreCalls, 0);
+});
+
+test("a cache of other rows under the same key is computed again, once", async (folder) => {
+  const answers = (await dataset.get(10)).answers.map((one) => ({ ...one, scoredFrom: 0 }));
+  const longer = {
+    length: 11,
+    get: async (i: number) => i < 10 ? dataset.get(i) : { ...await dataset.get(10), answers },
+  };
+  for (const other of [pairs(11, 7), pairs(12, 40), longer]) {
+    await cachedReference(request(folder, { dataset: other }).asked);
+    const { asked, engine, events } = request(folder);
+    assertEquals((await cachedReference(asked)).sums(examples), expected);
+    assertEquals(engine.scoreCalls, 3);
+    const [text] = noticesOf(events);
+    assert(/it has 12 rows, the data 11|it is of other data at row (40|50)/.test(text), text);
+    const second = request(folder);
+    await cachedReference(second.asked);
+    assertEquals([second.engine.scoreCalls, second.events.length], [0, 0]);
     await Deno.remove(`${folder}/cache`, { recursive: true });
   }
 });
@@ -111,6 +162,7 @@ test("a reference that is not finite writes no cache and names the row", async (
 
 test("rows that are not in the cache, or have other lengths, are refused", async (folder) => {
   const cache = await cachedReference(request(folder).asked);
+  assertEquals(cache.path, `${folder}/cache/${cacheFileName(key)}`);
   const [example] = examples;
   const refused = (row: number, cut: number) =>
     assertRejects(
@@ -119,7 +171,7 @@ test("rows that are not in the cache, or have other lengths, are refused", async
         return await cache.sums([{ ...example, row, answers }]);
       },
       Error,
-      `does not fit the data at row ${row}`,
+      `do not fit the data at row ${row}: delete "${cache.path}" and run again`,
     );
   await refused(7, 0);
   await refused(43, 1);

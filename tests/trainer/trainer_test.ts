@@ -163,6 +163,13 @@ Deno.test("policy = reference starts at margin 0 and loss ln 2, anything else is
     Error,
     "yet before the first step the margin is",
   );
+  // Where the numbers came from a file, that file is named.
+  const cached = { ...other, reference: { ...other.reference!, path: "cache/abc.logps" } };
+  await assertRejects(
+    () => optimizerStep(cached, window(8, 4), start),
+    Error,
+    'delete "cache/abc.logps" and start again',
+  );
 });
 
 Deno.test("non-finite logps, seeds and gradients end the step by name", async () => {

@@ -1,9 +1,15 @@
 /**
  * `deno task example`: makes everything in `examples/` again.
  *
- *     deno task example [--seed N] [--pairs N] [--heldout N] [--sft N] [--flipped SHARE] [--out FOLDER]
+ *     deno task example [--seed N] [--pairs N] [--heldout N] [--sft N] [--flipped SHARE]
+ *                       [--out FOLDER] [--data-only]
+ *
+ * Data and tokenizer are drawn in seconds; training the model on them takes some minutes and is left
+ * out with `--data-only`.
  */
 import { parseArgs } from "@std/cli";
+import { preparePlatform } from "../../commands/platform.ts";
+import { run as train } from "../../commands/train.ts";
 import type { ExampleOptions } from "./datasets.ts";
 import { defaultOptions, exampleFiles } from "./files.ts";
 
@@ -16,12 +22,13 @@ const numberNames = ["seed", "pairs", "heldout", "sft", "flipped"] as const;
  */
 export function parseOptions(
   args: readonly string[],
-): { readonly options: ExampleOptions; readonly out: string } {
+): { readonly options: ExampleOptions; readonly out: string; readonly dataOnly: boolean } {
   const parsed = parseArgs([...args], {
     string: [...numberNames, "out"],
+    boolean: ["data-only"],
     default: { out: "examples" },
     unknown: (argument) => {
-      const known = [...numberNames, "out"].map((name) => `--${name}`).join(", ");
+      const known = [...numberNames, "out", "data-only"].map((name) => `--${name}`).join(", ");
       throw new RangeError(`Making the example: unknown argument "${argument}"; use ${known}`);
     },
   });
@@ -36,7 +43,7 @@ export function parseOptions(
     if (!allowed) throw new RangeError(`Making the example: --${name} "${text}" is not ${wanted}`);
     options[name] = value;
   }
-  return { options, out: parsed.out };
+  return { options, out: parsed.out, dataOnly: parsed["data-only"] };
 }
 
 /** Writes the files of `exampleFiles` below `out` and prints what was written. */
@@ -49,14 +56,32 @@ async function writeFiles(files: ReadonlyMap<string, string>, out: string): Prom
   }
 }
 
+/** The first stage: trains the model below `out` from random weights, with `config_sft.yaml`. */
+async function trainModel(out: string): Promise<number> {
+  const run = await Deno.makeTempDir();
+  try {
+    const code = await train([
+      "--config=config_sft.yaml",
+      `--output_dir=${run}`,
+      `--set=policy_name=${out}/model`,
+      `--set=dataset.dataset_name=${out}/sft.jsonl`,
+    ]);
+    if (code === 0) {
+      await Deno.copyFile(`${run}/final/model.safetensors`, `${out}/model/model.safetensors`);
+      console.log(`${out}/model/model.safetensors: the trained weights`);
+    }
+    return code;
+  } finally {
+    await Deno.remove(run, { recursive: true });
+  }
+}
+
 /** The whole program; returns its exit code. */
 async function main(args: readonly string[]): Promise<number> {
   try {
-    const { options, out } = parseOptions(args);
+    const { options, out, dataOnly } = parseOptions(args);
     await writeFiles(exampleFiles(options), out);
-    // The place of the first stage: train `${out}/model` from random weights with the `sft` mode on
-    // `${out}/sft.jsonl`, and write its `model.safetensors` beside the files above.
-    return 0;
+    return dataOnly ? 0 : await trainModel(out);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     console.error(error.message);
@@ -64,4 +89,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) {
+  preparePlatform();
+  Deno.exit(await main(Deno.args));
+}

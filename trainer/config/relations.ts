@@ -17,7 +17,7 @@ const BETA_MAX = 2;
 const BETA_0 = 0.1;
 
 function numberAt(tree: Mapping, section: string, key: string): number | undefined {
-  const value = section === "" ? tree[key] : sectionOf(tree, section)?.[key];
+  const value = sectionOf(tree, section)?.[key];
   return typeof value === "number" && Number.isFinite(value) ? value : undefined;
 }
 
@@ -27,7 +27,7 @@ export function checkRelations(tree: Mapping, mode: string): Findings {
   checkBetas(tree, mode, findings);
   checkLengths(tree, mode, findings.notices);
   checkLosses(tree, findings.problems);
-  checkTraining(tree, mode, findings.notices);
+  checkUploads(tree, mode, findings.notices);
   return findings;
 }
 
@@ -94,16 +94,8 @@ function checkLosses(tree: Mapping, problems: Problem[]): void {
   }
 }
 
-function checkTraining(tree: Mapping, mode: string, notices: string[]): void {
+function checkUploads(tree: Mapping, mode: string, notices: string[]): void {
   const section = mode === "sft" ? "sft_training" : "dpo_training";
-  const steps = numberAt(tree, "", "max_steps");
-  const warmup = numberAt(tree, section, "warmup_steps");
-  if (steps !== undefined && warmup !== undefined && warmup >= steps) {
-    notices.push(
-      `"${section}.warmup_steps" (${warmup}) is not below "max_steps" (${steps}): the learning rate ` +
-        "never reaches its peak",
-    );
-  }
   const training = sectionOf(tree, section);
   const uploads = mode === "sft" ? training?.push_to_hub === true : Boolean(training?.hub_model_id);
   if (uploads) {

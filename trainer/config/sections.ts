@@ -40,6 +40,10 @@ export const datasetSection = z.strictObject({
     0.1,
     "Share of the rows held out for evaluation",
   ),
+  validation_name: nullable(
+    text("a file"),
+    "File of held-out rows, used instead of val_ratio",
+  ),
   seed: byDefault(
     whole({ min: 0, max: 2 ** 32 - 1 }),
     42,
