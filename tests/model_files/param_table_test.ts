@@ -12,7 +12,7 @@ const text = {
   num_hidden_layers: 2,
   num_attention_heads: 4,
   num_key_value_heads: 2,
-  head_dim: 6,
+  head_dim: 8,
 };
 
 function list(changes: Record<string, unknown>) {
@@ -25,13 +25,13 @@ Deno.test("names, shapes and decay of a model with all biases", () => {
   assertEquals(lines, [
     "model.embed_tokens.weight 100,12 true",
     "model.layers.0.input_layernorm.weight 12 false",
-    "model.layers.0.self_attn.q_proj.weight 24,12 true",
-    "model.layers.0.self_attn.q_proj.bias 24 false",
-    "model.layers.0.self_attn.k_proj.weight 12,12 true",
-    "model.layers.0.self_attn.k_proj.bias 12 false",
-    "model.layers.0.self_attn.v_proj.weight 12,12 true",
-    "model.layers.0.self_attn.v_proj.bias 12 false",
-    "model.layers.0.self_attn.o_proj.weight 12,24 true",
+    "model.layers.0.self_attn.q_proj.weight 32,12 true",
+    "model.layers.0.self_attn.q_proj.bias 32 false",
+    "model.layers.0.self_attn.k_proj.weight 16,12 true",
+    "model.layers.0.self_attn.k_proj.bias 16 false",
+    "model.layers.0.self_attn.v_proj.weight 16,12 true",
+    "model.layers.0.self_attn.v_proj.bias 16 false",
+    "model.layers.0.self_attn.o_proj.weight 12,32 true",
     "model.layers.0.self_attn.o_proj.bias 12 false",
     "model.layers.0.post_attention_layernorm.weight 12 false",
     "model.layers.0.mlp.gate_proj.weight 20,12 true",
