@@ -3,12 +3,35 @@ import { parseArgs } from "@std/cli/parse-args";
 import { explainError, UsageError } from "./commands/exit_code.ts";
 import { preparePlatform } from "./commands/platform.ts";
 
-const COMMANDS: Record<string, { help: string; load: () => Promise<CommandModule> }> = {
-  train: { help: "train a model on preference pairs", load: () => import("./commands/train.ts") },
-  eval: { help: "evaluate a model on held-out rows", load: () => import("./commands/eval.ts") },
+interface Command {
+  readonly help: string;
+  /** True when it asks for a GPU, for which the environment must be set first. */
+  readonly gpu?: boolean;
+  load(): Promise<CommandModule>;
+}
+
+const COMMANDS: Record<string, Command> = {
+  train: {
+    help: "train a model on preference pairs",
+    gpu: true,
+    load: () => import("./commands/train.ts"),
+  },
+  eval: {
+    help: "evaluate a model on held-out rows",
+    gpu: true,
+    load: () => import("./commands/eval.ts"),
+  },
   modes: {
-    help: "list the loss modes and their options",
+    help: "list the loss modes and pair losses with their options",
     load: () => import("./commands/modes.ts"),
+  },
+  "new-mode": {
+    help: "write a loss mode to start from",
+    load: () => import("./commands/new_mode.ts"),
+  },
+  "check-mode": {
+    help: "check a loss mode against the contract",
+    load: () => import("./commands/check_mode.ts"),
   },
 };
 
@@ -18,7 +41,7 @@ interface CommandModule {
 }
 
 function help(): string {
-  const lines = Object.entries(COMMANDS).map(([name, { help }]) => `  ${name.padEnd(8)}${help}`);
+  const lines = Object.entries(COMMANDS).map(([name, { help }]) => `  ${name.padEnd(12)}${help}`);
   return `dynamic-dpo: preference optimization on any GPU
 
   deno task train --config config_dpo_beta.yaml
@@ -44,12 +67,12 @@ async function main(args: string[]): Promise<number> {
       `Unknown command "${name}"; commands are ${Object.keys(COMMANDS).join(", ")}`,
     );
   }
+  if (command.gpu) preparePlatform();
   return await (await command.load()).run(commandArgs);
 }
 
 if (import.meta.main) {
   try {
-    preparePlatform();
     Deno.exitCode = await main(Deno.args);
   } catch (error) {
     const { message, code } = explainError(error);

@@ -5,9 +5,10 @@ import type { LossMode, Options } from "../losses/loss_mode.ts";
 import { ModeError } from "../losses/mode_error.ts";
 import { readOptions } from "../losses/options.ts";
 import { type PairLossChoice, pairLossNamed } from "../losses/pair_loss.ts";
+import { pairLosses } from "../losses/pair_losses.ts";
 import type { TokenizedExample } from "../model/engine.ts";
 import { packedLength, scoredLength } from "../model/pack.ts";
-import { loadMode } from "../modes/mod.ts";
+import { builtInModes, loadMode } from "../modes/mod.ts";
 import type { Sink } from "../report/events.ts";
 import {
   KEYS_BESIDE_OPTIONS,
@@ -17,6 +18,7 @@ import {
   trainingSettings,
 } from "../trainer/config.ts";
 import { ConfigError } from "../trainer/error.ts";
+import { pairLossShadow, type Shadow, shadowProblem } from "../trainer/shadow.ts";
 import { findConfig, findInput } from "./find_config.ts";
 import {
   modelDir,
@@ -35,6 +37,8 @@ export interface Session {
   readonly mode: LossMode;
   readonly modeOptions: Options;
   readonly lossTypes: readonly PairLossChoice[];
+  /** Modes and pair losses that look on in training. */
+  readonly shadows: readonly Shadow[];
   readonly policy: ModelSource;
   /** Absent when the mode needs no reference; `policy` itself when both are the same weights. */
   readonly reference?: ModelSource;
@@ -71,7 +75,7 @@ export async function openSession(request: SessionRequest): Promise<Session> {
   const notice = (text: string) => request.events.accept({ type: "notice", text });
   parsed.notices.forEach(notice);
   const settings = trainingSettings(config, parsed.mode);
-  const { mode, modeOptions, lossTypes } = await openMode(parsed, settings);
+  const { mode, modeOptions, lossTypes, shadows } = await openMode(parsed, settings);
 
   const policyDir = await modelDir(request.model ?? config.policy_name, "policy_name");
   const random = config.init === "random" && request.model === undefined;
@@ -97,6 +101,7 @@ export async function openSession(request: SessionRequest): Promise<Session> {
     mode,
     modeOptions,
     lossTypes,
+    shadows,
     policy,
     reference,
     tokenizer,
@@ -107,22 +112,53 @@ export async function openSession(request: SessionRequest): Promise<Session> {
 async function openMode(parsed: ParsedConfig, settings: TrainingSettings) {
   try {
     const mode = await loadMode(parsed.mode);
+    const config = parsed.config as unknown as Record<string, unknown>;
     const modeOptions = readOptions(
       mode.name,
       mode.options,
-      parsed.config as unknown as Record<string, unknown>,
+      config,
       KEYS_BESIDE_OPTIONS[mode.name],
     );
-    const lossTypes = settings.lossTypes.map((type, i): PairLossChoice => {
-      const smoothing = Object.hasOwn(pairLossNamed(type).options, "label_smoothing");
-      const options: Options = smoothing ? { label_smoothing: settings.labelSmoothing } : {};
-      return { type, weight: settings.lossWeights[i], options };
-    });
-    return { mode, modeOptions, lossTypes };
+    const lossTypes = settings.lossTypes.map((type, i): PairLossChoice => ({
+      type,
+      weight: settings.lossWeights[i],
+      // Options of pair losses have no section: each is read at its place beside loss_type.
+      options: readOptions("", pairLossNamed(type).options, config),
+    }));
+    const shadows = await openShadows(parsed, lossTypes);
+    const accumulation = settings.gradientAccumulation;
+    const problem = shadowProblem({ mode, modeOptions, shadows, accumulation });
+    if (problem) throw parsed.problem("shadow", problem);
+    return { mode, modeOptions, lossTypes, shadows };
   } catch (error) {
     if (error instanceof ModeError && error.path) throw parsed.problem(error.path, error.message);
     throw error;
   }
+}
+
+/** What `shadow` names: a mode that comes with the program, a pair loss, or a file in modes/. */
+async function openShadows(
+  parsed: ParsedConfig,
+  lossTypes: readonly PairLossChoice[],
+): Promise<Shadow[]> {
+  const config = parsed.config as unknown as Record<string, unknown>;
+  const shadows: Shadow[] = [];
+  for (const name of [parsed.config.shadow ?? []].flat()) {
+    const loss = pairLosses.find((known) => known.name === name);
+    if (loss && !builtInModes.includes(name)) {
+      shadows.push(pairLossShadow(name, readOptions("", loss.options, config)));
+      continue;
+    }
+    const mode = await loadMode(name).catch((error) => {
+      if (!(error instanceof ModeError)) throw error;
+      const names = pairLosses.map((known) => known.name).join(", ");
+      const known = error.message.startsWith("Unknown") ? `; pair losses are ${names}` : "";
+      throw new ModeError(error.message + known, { path: "shadow", cause: error });
+    });
+    const options = readOptions(name, mode.options, config, KEYS_BESIDE_OPTIONS[name]);
+    shadows.push({ name, mode, options, lossTypes });
+  }
+  return shadows;
 }
 
 /** The reference; the very same folder is opened once, and its weights are loaded once. */

@@ -69,7 +69,8 @@ function openConsole(logSteps: number): Sink {
   const encoder = new TextEncoder();
   return consoleSink({
     terminal,
-    columns: terminal ? Deno.consoleSize().columns : undefined,
+    // A terminal without a size tells 0.
+    columns: terminal ? Deno.consoleSize().columns || undefined : undefined,
     logSteps,
     write: (text) => {
       let bytes = encoder.encode(text);
@@ -159,6 +160,7 @@ async function runSession(
       mode,
       modeOptions,
       lossTypes: session.lossTypes,
+      shadows: session.shadows,
       engine,
       reference: references.train,
       validationReference: references.validation,
@@ -224,6 +226,7 @@ function plan(session: Session, outputFolder: string, engine: LlamaEngine): stri
       settings,
       mode,
       modeOptions,
+      shadows: session.shadows,
       train: data.report.train,
       validation: data.report.validation,
       memory: {

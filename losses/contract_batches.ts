@@ -21,13 +21,22 @@ export function makeBatch(
   policy: (row: number, answer: 0 | 1) => number,
   reference: (row: number, answer: 0 | 1) => number,
 ): ScoreBatch {
+  const column = (value: (row: number) => number) =>
+    Float64Array.from({ length: size }, (_, i) => value(i));
   const scores = (answer: 0 | 1): AnswerScores => ({
-    policy: Float64Array.from({ length: size }, (_, i) => policy(i, answer)),
-    ...needs.reference === "none"
-      ? undefined
-      : { reference: Float64Array.from({ length: size }, (_, i) => reference(i, answer)) },
+    policy: column((i) => policy(i, answer)),
+    ...needs.reference === "none" ? undefined : { reference: column((i) => reference(i, answer)) },
     length: Uint32Array.from({ length: size }, (_, i) => 5 + (7 * i + 3 * answer) % 23),
+    ...needs.tokens?.includes("epsilonMix") ? { epsilonMix: mixed(answer) } : undefined,
   });
+  // Towards the reference and away from it, and every third row both ways down.
+  const mixed = (answer: 0 | 1) => {
+    const step = (i: number) => 0.01 * (policy(i, answer) - reference(i, answer));
+    return {
+      plus: column((i) => policy(i, answer) + step(i) * (i % 3 === 2 ? -1 : 1)),
+      minus: column((i) => policy(i, answer) - step(i)),
+    };
+  };
   return {
     size,
     rows: Uint32Array.from({ length: size }, (_, i) => 100 + i),
@@ -35,6 +44,17 @@ export function makeBatch(
     ...needs.rows === "pairs" ? { rejected: scores(1) } : undefined,
     ...needs.rows === "unpaired"
       ? { label: Uint8Array.from({ length: size }, (_, i) => i % 2) }
+      : undefined,
+    ...needs.extra === "mismatched"
+      ? { mismatched: { ...scores(1), policy: column((i) => policy((i + 1) % size, 1)) } }
+      : undefined,
+    ...needs.tokens?.includes("promptLogp")
+      ? {
+        prompt: {
+          policy: column((i) => policy(i, 1) / 2),
+          length: Uint32Array.from({ length: size }, (_, i) => 3 + i % 11),
+        },
+      }
       : undefined,
   };
 }

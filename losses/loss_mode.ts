@@ -46,6 +46,8 @@ export interface Needs {
   readonly rows: "pairs" | "unpaired" | "single";
   readonly extra?: "mismatched" | "gold";
   readonly tokens?: readonly ("promptLogp" | "logSumP2" | "epsilonMix")[];
+  /** Step of the mixture of logits; present when `tokens` has `epsilonMix`. */
+  readonly epsilon?: number;
   readonly random?: boolean;
 }
 
@@ -55,6 +57,19 @@ export interface AnswerScores {
   /** Present unless `needs.reference` is `none`. */
   readonly reference?: Float64Array;
   /** Number of scored tokens, EOS included. */
+  readonly length: Uint32Array;
+  /**
+   * The same sums under (1 + epsilon) policy - epsilon reference logits (`plus`) and under
+   * (1 - epsilon) policy + epsilon reference logits (`minus`); present when `needs.tokens` has
+   * `epsilonMix`.
+   */
+  readonly epsilonMix?: { readonly plus: Float64Array; readonly minus: Float64Array };
+}
+
+/** Summed log-probabilities of the prompts, before the chosen answer; arrays of length B. */
+export interface PromptScores {
+  readonly policy: Float64Array;
+  /** Prompt tokens that have a log-probability: all but the first. */
   readonly length: Uint32Array;
 }
 
@@ -69,6 +84,10 @@ export interface ScoreBatch {
   readonly rejected?: AnswerScores;
   /** 1 desirable, 0 undesirable; present when `needs.rows` is `unpaired`. */
   readonly label?: Uint8Array;
+  /** Present when `needs.tokens` has `promptLogp`. */
+  readonly prompt?: PromptScores;
+  /** Each prompt with another row's answer; present when `needs.extra` is `mismatched`. */
+  readonly mismatched?: AnswerScores;
 }
 
 export interface StepContext {
@@ -104,9 +123,16 @@ export interface LossResult {
   readonly perPair: Float64Array;
   /**
    * d loss / d summed policy log-probability, weights included, 1/accumulation not. Absent: taken
-   * numerically from `loss`.
+   * numerically from `loss`. `prompt` where the loss has the prompt's log-probabilities in it.
    */
-  readonly seeds?: { readonly chosen: Float64Array; readonly rejected?: Float64Array };
+  readonly seeds?: Seeds;
+}
+
+/** d loss / d summed policy log-probability of each row, [B]. */
+export interface Seeds {
+  readonly chosen: Float64Array;
+  readonly rejected?: Float64Array;
+  readonly prompt?: Float64Array;
 }
 
 /** A plug-in of `modes/`; its default export. */

@@ -1,250 +1,206 @@
 /**
- * Losses of one preference pair at a given beta, by TRL's names. A mode decides beta and weights; the
- * pair loss says what is done with them, so that any mode takes any of these.
- *
- * Symbols: c and r are policy minus reference of chosen and rejected, h = c - r the margin,
- * L the number of scored tokens, s the logistic function. Formulas as in TRL's `DPOTrainer`
- * (huggingface/trl, `loss_type`); derivatives are with respect to the summed policy log-probabilities.
+ * Pair losses by TRL's names. A mode decides beta and weights; the pair loss says what is done with
+ * them, so that any mode takes any of these. Most look at one pair at a time; some sort or average
+ * the whole decision set, and one keeps a state.
  */
-import type { Options, OptionTable } from "./loss_mode.ts";
-import { logSigmoid, sigmoid } from "./log_sigmoid.ts";
+import { aotLoss, aotUnpairedLoss, decideBcoShift, tokenMeanLoss } from "./batch_losses.ts";
+import { divergenceOptions, divergenceScore } from "./f_divergence.ts";
+import type { Json, LossResult, Options, OptionTable, ScoreBatch } from "./loss_mode.ts";
+import {
+  apoDownLoss,
+  apoZeroLoss,
+  bcoPairLoss,
+  discopopLoss,
+  EXO_SMOOTHING,
+  exoPairLoss,
+  hingeLoss,
+  ipoLoss,
+  ncaPairLoss,
+  type PairScores,
+  type PairValue,
+  robustLoss,
+  sigmoidLoss,
+  sigmoidNormLoss,
+  sppoHardLoss,
+} from "./pair_formulas.ts";
+import { noRewards } from "./reward_shift.ts";
 
-/** Summed log-probabilities (nats) and token counts of one pair. */
-export interface PairScores {
-  readonly chosenPolicy: number;
-  readonly rejectedPolicy: number;
-  /** 0 where the loss needs no reference. */
-  readonly chosenReference: number;
-  readonly rejectedReference: number;
-  readonly chosenLength: number;
-  readonly rejectedLength: number;
+/** What a pair loss is applied with. */
+export interface BetaAndWeights {
+  /** One beta, or one for each pair. */
+  readonly beta?: number | Float64Array;
+  /** Weight of each pair, [B]; absent means 1/B each. */
+  readonly weights?: Float64Array;
 }
 
-/** Loss of one pair and its derivatives. */
-export interface PairValue {
-  readonly loss: number;
-  /** d loss / d chosenPolicy. */
-  readonly chosen: number;
-  /** d loss / d rejectedPolicy. */
-  readonly rejected: number;
-}
-
-/** A pair loss without state. */
-export interface PairLoss {
+interface PairLossFacts {
   /** TRL's name. */
   readonly name: string;
   /** One line: the formula and the paper. */
   readonly help: string;
   readonly reference: "none" | "logps";
+  /** False for a loss without beta in it. */
+  readonly needsBeta?: boolean;
   readonly options: OptionTable;
-  evaluate(pair: PairScores, beta: number, options: Options): PairValue;
+  /** The state a run starts with; absent, or null from it, means that the loss keeps none. */
+  init?(options: Options): Json;
+  /**
+   * Everything detached, as a mode's `decide`: the next state, and what the loss goes on with. Only
+   * asked where there is a state; in evaluation the state must come back as it was.
+   */
+  decide?(
+    batch: ScoreBatch,
+    decided: BetaAndWeights,
+    state: Json,
+    options: Options,
+    training: boolean,
+  ): { readonly state: Json; readonly aux: Json };
 }
 
-/** Losses and logits stop here, so that a sum over a batch cannot overflow; no training gets near. */
-const LARGEST = 1e307;
-
-function bounded(x: number): number {
-  return Math.min(Math.max(x, -LARGEST), LARGEST);
+/** A loss of one pair at a time. */
+export interface EachPairLoss extends PairLossFacts {
+  /** @param aux from `decide`; null without one */
+  evaluate(pair: PairScores, beta: number, options: Options, aux: Json): PairValue;
 }
 
-function differences(pair: PairScores) {
-  const c = pair.chosenPolicy - pair.chosenReference;
-  const r = pair.rejectedPolicy - pair.rejectedReference;
-  return { c, r, h: c - r };
+/** A loss of the decision set as a whole; rows of weight 0 are as if they were not in it. */
+export interface BatchLoss extends PairLossFacts {
+  evaluateBatch(batch: ScoreBatch, decided: BetaAndWeights, options: Options): LossResult;
 }
 
-/** Value of a loss of the margin alone: the rejected answer's derivative is the negative. */
-function ofMargin(loss: number, derivative: number): PairValue {
-  return { loss: bounded(loss), chosen: derivative, rejected: -derivative };
-}
+export type PairLoss = EachPairLoss | BatchLoss;
 
 /** Label smoothing of one loss; TRL writes it beside `loss_type`. */
-function labelSmoothing(spec: { default: number; above?: number; below: number }): OptionTable {
+function labelSmoothing(
+  spec: { default: number; below: number },
+  help = "Assumed share of flipped preference labels",
+): OptionTable {
   return {
-    label_smoothing: {
-      type: "number",
-      min: 0,
-      ...spec,
-      from: ["label_smoothing"],
-      help: "Assumed share of flipped preference labels",
+    label_smoothing: { type: "number", min: 0, ...spec, from: ["label_smoothing"], help },
+  };
+}
+
+/** The loss on f(c) and f(r) instead of c and r, f being the divergence its options choose. */
+function withDivergence(loss: EachPairLoss): EachPairLoss {
+  return {
+    ...loss,
+    options: { ...loss.options, ...divergenceOptions },
+    evaluate(pair, beta, options, aux) {
+      if (options.f_divergence_type === "reverse_kl") {
+        return loss.evaluate(pair, beta, options, aux);
+      }
+      const better = divergenceScore(pair.chosenPolicy - pair.chosenReference, options);
+      const worse = divergenceScore(pair.rejectedPolicy - pair.rejectedReference, options);
+      const scores = {
+        ...pair,
+        chosenPolicy: better.value,
+        chosenReference: 0,
+        rejectedPolicy: worse.value,
+        rejectedReference: 0,
+      };
+      const value = loss.evaluate(scores, beta, options, aux);
+      return {
+        loss: value.loss,
+        chosen: value.chosen * better.slope,
+        rejected: value.rejected * worse.slope,
+      };
     },
   };
 }
 
-function sigmoidLoss(pair: PairScores, beta: number, options: Options): PairValue {
-  const e = options.label_smoothing as number;
-  const x = bounded(beta * differences(pair).h);
-  // Without smoothing the second term would be 0 * log, which is one product too many.
-  if (e === 0) return ofMargin(-logSigmoid(x), -beta * sigmoid(-x));
-  return ofMargin(
-    -(1 - e) * logSigmoid(x) - e * logSigmoid(-x),
-    beta * (e * sigmoid(x) - (1 - e) * sigmoid(-x)),
-  );
-}
-
-function hingeLoss(pair: PairScores, beta: number): PairValue {
-  const slack = 1 - bounded(beta * differences(pair).h);
-  return ofMargin(Math.max(0, slack), slack > 0 ? -beta : 0);
-}
-
-function ipoLoss(pair: PairScores, beta: number): PairValue {
-  const { c, r } = differences(pair);
-  const x = c / pair.chosenLength - r / pair.rejectedLength - 1 / (2 * beta);
-  return {
-    loss: bounded(x * x),
-    chosen: 2 * x / pair.chosenLength,
-    rejected: -2 * x / pair.rejectedLength,
-  };
-}
-
-function robustLoss(pair: PairScores, beta: number, options: Options): PairValue {
-  const e = options.label_smoothing as number;
-  const x = bounded(beta * differences(pair).h);
-  return ofMargin(
-    (-(1 - e) * logSigmoid(x) + e * logSigmoid(-x)) / (1 - 2 * e),
-    -beta * ((1 - e) * sigmoid(-x) + e * sigmoid(x)) / (1 - 2 * e),
-  );
-}
-
-function exoPairLoss(pair: PairScores, beta: number, options: Options): PairValue {
-  const e = options.label_smoothing as number;
-  const x = bounded(beta * differences(pair).h);
-  const [win, lose] = [sigmoid(x), sigmoid(-x)];
-  return ofMargin(
-    win * (logSigmoid(x) - Math.log1p(-e)) + lose * (logSigmoid(-x) - Math.log(e)),
-    beta * win * lose * (x - Math.log1p(-e) + Math.log(e)),
-  );
-}
-
-function ncaPairLoss(pair: PairScores, beta: number): PairValue {
-  const { c, r } = differences(pair);
-  const [x, y] = [bounded(beta * c), bounded(beta * r)];
-  return {
-    loss: bounded(-logSigmoid(x) - 0.5 * logSigmoid(-x) - 0.5 * logSigmoid(-y)),
-    chosen: beta * (0.5 * sigmoid(x) - sigmoid(-x)),
-    rejected: 0.5 * beta * sigmoid(y),
-  };
-}
-
-function bcoPairLoss(pair: PairScores, beta: number): PairValue {
-  const { c, r } = differences(pair);
-  const [x, y] = [bounded(beta * c), bounded(beta * r)];
-  return {
-    loss: bounded(-logSigmoid(x) - logSigmoid(-y)),
-    chosen: -beta * sigmoid(-x),
-    rejected: beta * sigmoid(y),
-  };
-}
-
-function sppoHardLoss(pair: PairScores, beta: number): PairValue {
-  const { c, r } = differences(pair);
-  const [x, y] = [c - 0.5 / beta, r + 0.5 / beta];
-  return { loss: bounded(x * x + y * y), chosen: 2 * x, rejected: 2 * y };
-}
-
-function apoZeroLoss(pair: PairScores, beta: number): PairValue {
-  const { c, r } = differences(pair);
-  const [x, y] = [bounded(beta * c), bounded(beta * r)];
-  return {
-    loss: sigmoid(-x) + sigmoid(y),
-    chosen: -beta * sigmoid(x) * sigmoid(-x),
-    rejected: beta * sigmoid(y) * sigmoid(-y),
-  };
-}
-
-function apoDownLoss(pair: PairScores, beta: number): PairValue {
-  const { c, h } = differences(pair);
-  const [x, z] = [bounded(beta * c), bounded(beta * h)];
-  const slope = beta * sigmoid(z) * sigmoid(-z);
-  return {
-    loss: sigmoid(x) + sigmoid(-z),
-    chosen: beta * sigmoid(x) * sigmoid(-x) - slope,
-    rejected: slope,
-  };
-}
-
-function discopopLoss(pair: PairScores, beta: number, options: Options): PairValue {
-  const temperature = options.temperature as number;
-  const x = bounded(beta * differences(pair).h);
-  const mix = sigmoid(x / temperature);
-  const slope = mix * sigmoid(-x / temperature) / temperature;
-  // The exponent is clamped as in float32 code: e^80 is far beyond any use and still finite.
-  const exponential = Math.exp(Math.min(-x, 80));
-  const log = logSigmoid(x);
-  return ofMargin(
-    -log * (1 - mix) + exponential * mix,
-    beta * (-sigmoid(-x) * (1 - mix) + (exponential + log) * slope - exponential * mix),
-  );
-}
-
-function sigmoidNormLoss(pair: PairScores, beta: number): PairValue {
-  const { c, r } = differences(pair);
-  const x = bounded(beta * (c / pair.chosenLength - r / pair.rejectedLength));
-  const slope = -beta * sigmoid(-x);
-  return {
-    loss: bounded(-logSigmoid(x)),
-    chosen: slope / pair.chosenLength,
-    rejected: -slope / pair.rejectedLength,
-  };
-}
-
-/** All pair losses; a new one is a function above and an entry here. */
+/** All pair losses; a new one is a function of `pair_formulas.ts` and an entry here. */
 export const pairLosses: readonly PairLoss[] = [
-  {
+  withDivergence({
     name: "sigmoid",
     help: "-log s(beta h): DPO, arXiv 2305.18290; with label_smoothing conservative DPO",
     reference: "logps",
     options: labelSmoothing({ default: 0, below: 1 }),
     evaluate: sigmoidLoss,
-  },
-  {
+  }),
+  withDivergence({
     name: "hinge",
     help: "max(0, 1 - beta h): SLiC's hinge on the margin, arXiv 2305.10425",
     reference: "logps",
     options: {},
     evaluate: hingeLoss,
-  },
-  {
+  }),
+  withDivergence({
     name: "ipo",
     help: "(c/L - r/L - 1/(2 beta))^2: IPO with token averages, arXiv 2310.12036",
     reference: "logps",
-    options: {},
+    options: {
+      reduction: {
+        type: "string",
+        default: "mean",
+        choices: ["mean", "sum"],
+        from: ["ipo_reduction"],
+        help: "Log-ratios averaged over the answer's tokens as in TRL, or summed as in the paper",
+      },
+    },
     evaluate: ipoLoss,
-  },
-  {
+  }),
+  withDivergence({
     name: "robust",
     help: "Unbiased under flipped labels, arXiv 2403.00409",
     reference: "logps",
     options: labelSmoothing({ default: 0, below: 0.5 }),
     evaluate: robustLoss,
-  },
-  {
+  }),
+  withDivergence({
     name: "exo_pair",
     help: "Reverse KL to the smoothed preference, arXiv 2402.00856",
     reference: "logps",
-    options: labelSmoothing({ default: 1e-3, above: 0, below: 0.5 }),
+    options: labelSmoothing(
+      { default: EXO_SMOOTHING, below: 0.5 },
+      `Assumed share of flipped preference labels; 0 means ${EXO_SMOOTHING}`,
+    ),
     evaluate: exoPairLoss,
-  },
-  {
+  }),
+  withDivergence({
     name: "nca_pair",
     help: "-log s(beta c) - 1/2 log s(-beta c) - 1/2 log s(-beta r): NCA, arXiv 2402.05369",
     reference: "logps",
     options: {},
     evaluate: ncaPairLoss,
-  },
-  {
+  }),
+  withDivergence({
     name: "bco_pair",
-    help: "-log s(beta c) - log s(-beta r): BCO without the running shift, arXiv 2404.04656",
+    help: "-log s(beta c - shift) - log s(shift - beta r): BCO on pairs, arXiv 2404.04656",
     reference: "logps",
-    options: {},
-    evaluate: bcoPairLoss,
-  },
-  {
+    options: {
+      running_mean: {
+        type: "boolean",
+        default: false,
+        from: ["bco_running_mean"],
+        help: "Shift by the running mean of the batches' rewards, as TRL did up to 0.28; else by 0",
+      },
+    },
+    init: (options) => options.running_mean ? noRewards : null,
+    decide: decideBcoShift,
+    evaluate: (pair, beta, _options, shift) => bcoPairLoss(pair, beta, (shift ?? 0) as number),
+  }),
+  withDivergence({
     name: "sppo_hard",
     help: "(c - 1/(2 beta))^2 + (r + 1/(2 beta))^2: SPPO with hard labels, arXiv 2405.00675",
     reference: "logps",
     options: {},
     evaluate: sppoHardLoss,
+  }),
+  {
+    name: "aot",
+    help: "-log s(beta d), d the sorted policy gaps minus the sorted reference gaps: AOT on " +
+      "pairs, arXiv 2406.05882",
+    reference: "logps",
+    options: labelSmoothing({ default: 0, below: 1 }),
+    evaluateBatch: aotLoss,
+  },
+  {
+    name: "aot_unpaired",
+    help: "-log s(beta d), d the sorted c minus the sorted r: AOT without pairing (aot_pair in " +
+      "TRL up to 0.28), arXiv 2406.05882",
+    reference: "logps",
+    options: labelSmoothing({ default: 0, below: 1 }),
+    evaluateBatch: aotUnpairedLoss,
   },
   {
     name: "apo_zero",
@@ -260,7 +216,7 @@ export const pairLosses: readonly PairLoss[] = [
     options: {},
     evaluate: apoDownLoss,
   },
-  {
+  withDivergence({
     name: "discopop",
     help: "Log-ratio modulated mix of logistic and exponential loss, arXiv 2406.08414",
     reference: "logps",
@@ -274,12 +230,21 @@ export const pairLosses: readonly PairLoss[] = [
       },
     },
     evaluate: discopopLoss,
-  },
+  }),
   {
+    name: "sft",
+    help: "-sum P / sum L of the chosen answers, every token counting the same: the third part " +
+      "of MPO, arXiv 2411.10442",
+    reference: "none",
+    needsBeta: false,
+    options: {},
+    evaluateBatch: tokenMeanLoss,
+  },
+  withDivergence({
     name: "sigmoid_norm",
     help: "-log s(beta (c/L - r/L)): DPO on token averages",
     reference: "logps",
     options: {},
     evaluate: sigmoidNormLoss,
-  },
+  }),
 ];

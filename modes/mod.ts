@@ -4,7 +4,22 @@ import { ModeError } from "../losses/mode_error.ts";
 import { nearestName } from "../losses/nearest_name.ts";
 
 /** The modes that come with the program; a folder cannot be listed without read permission. */
-export const builtInModes: readonly string[] = ["beta_dpo", "dpo", "risk", "sft"];
+export const builtInModes: readonly string[] = [
+  "alpha_dpo",
+  "bco",
+  "beta_dpo",
+  "cpo",
+  "dpo",
+  "dpop",
+  "epsilon_dpo",
+  "kto",
+  "margin",
+  "orpo",
+  "risk",
+  "sft",
+  "simpo",
+  "slic_hf",
+];
 
 function builtInHint(name: string): string {
   const nearest = nearestName(name, builtInModes);

@@ -1,4 +1,5 @@
 /** Supervised fine-tuning: negative log-likelihood of the chosen, or the only, answer. */
+import { tokenMeanLoss } from "../losses/batch_losses.ts";
 import type { LossMode } from "../losses/loss_mode.ts";
 
 const sft: LossMode<null> = {
@@ -12,15 +13,7 @@ const sft: LossMode<null> = {
   decide: () => ({ state: null, metrics: {} }),
 
   /** -sum P / sum L: every token of the batch counts the same, as in TRL. */
-  loss(batch) {
-    const { policy, length } = batch.chosen;
-    const tokens = Math.max(1, length.reduce((sum, n) => sum + n, 0));
-    return {
-      loss: policy.reduce((sum, p) => sum - p / tokens, 0),
-      perPair: policy.map((p, i) => -p / Math.max(1, length[i])),
-      seeds: { chosen: new Float64Array(batch.size).fill(-1 / tokens) },
-    };
-  },
+  loss: (batch) => tokenMeanLoss(batch),
 };
 
 export default sft;

@@ -19,7 +19,7 @@ import { NumbersError } from "./error.ts";
 import { attempt } from "./file_error.ts";
 
 /** Version of the folder's layout and of `state.json`. */
-export const CHECKPOINT_FORMAT = 2;
+export const CHECKPOINT_FORMAT = 3;
 
 const metricsSchema = z.record(z.string(), z.number()).nullable();
 const count = z.number().int().min(0);
@@ -45,6 +45,10 @@ export const stateSchema = z.strictObject({
     seed: count,
   }),
   mode: z.strictObject({ name: z.string(), version: count, state: z.json() }),
+  /** What looked on, in the order of the config; none of it is used by the run itself. */
+  shadows: z.array(
+    z.strictObject({ name: z.string(), version: count, failed: z.boolean(), state: z.json() }),
+  ),
   /** Bytes of the files that grow with the run. */
   positions: z.strictObject({ metrics: count, margins: count }),
   /** Adapter, engine and kernels that computed the run. */

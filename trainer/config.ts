@@ -1,5 +1,6 @@
 /** The configuration: YAML text to a checked, frozen config. */
 import { stringify } from "@std/yaml";
+import { pairLosses } from "../losses/pair_losses.ts";
 import { ConfigError } from "./error.ts";
 import {
   explainIssues,
@@ -104,24 +105,34 @@ function openEmptySections(tree: Mapping): void {
   }
 }
 
+/** Shadows whose section is theirs: not those named like a pair loss or a key of the config. */
+function shadowModes(tree: Mapping): string[] {
+  return [tree.shadow].flat().filter((name): name is string =>
+    typeof name === "string" &&
+    (BUILT_IN_MODES.includes(name) ||
+      !KNOWN_KEYS.get("")!.includes(name) && !pairLosses.some((loss) => loss.name === name))
+  );
+}
+
 interface Split {
   /** What the schema checks. */
   readonly typed: Mapping;
-  /** Sections, and keys of `beta_dpo`, that are left to the selected mode's own table. */
+  /** Sections, and keys of `beta_dpo`, that are left to the tables of the modes that run. */
   readonly raw: Mapping;
   readonly notices: string[];
   readonly problems: Problem[];
 }
 
-/** Parts the tree: what the schema knows, what belongs to the mode, what belongs to other tools. */
+/** Parts the tree: what the schema knows, what belongs to the mode and its shadows, what belongs to other tools. */
 function takeModeSections(tree: Mapping, mode: string, modes: readonly string[]): Split {
   const split: Split = { typed: {}, raw: {}, notices: [], problems: [] };
   const foreign: string[] = [];
+  const read = [mode, ...shadowModes(tree)];
   const typedKeys = KNOWN_KEYS.get("beta_dpo")!;
   for (const [name, value] of Object.entries(tree)) {
     if (FOREIGN_SECTIONS.includes(name)) {
       foreign.push(`"${name}"`);
-    } else if (name === "beta_dpo" && mode === name && isMapping(value)) {
+    } else if (name === "beta_dpo" && read.includes(name) && isMapping(value)) {
       const entries = Object.entries(value);
       put(
         split.typed,
@@ -129,14 +140,14 @@ function takeModeSections(tree: Mapping, mode: string, modes: readonly string[])
         Object.fromEntries(entries.filter(([key]) => typedKeys.includes(key))),
       );
       put(split.raw, name, Object.fromEntries(entries.filter(([key]) => !typedKeys.includes(key))));
-    } else if (name === "beta_dpo" || !(name === mode || modes.includes(name))) {
+    } else if (name === "beta_dpo" || !(read.includes(name) || modes.includes(name))) {
       put(split.typed, name, value);
     } else if (!isMapping(value)) {
       split.problems.push({
         path: [name],
         text: "expected a section with the options of the mode",
       });
-    } else if (name === mode) {
+    } else if (read.includes(name)) {
       put(split.raw, name, value);
     } else {
       split.notices.push(`Section "${name}" is not read: the mode is "${mode}"`);

@@ -4,9 +4,10 @@
  * evaluations, so the loss at the configured beta is given beside it.
  */
 import type { Json, LossMode, Options, ScoreBatch, StepContext } from "../losses/loss_mode.ts";
-import { mixPairLosses, type PairLossChoice } from "../losses/pair_loss.ts";
+import { decidePairLosses, mixPairLosses, type PairLossChoice } from "../losses/pair_loss.ts";
 import { rewardMetrics } from "../losses/rewards.ts";
 import { defaultPairLoss, runMode } from "../losses/run_mode.ts";
+import { splitStates } from "../losses/run_state.ts";
 import type { ScoringEngine } from "../model/engine.ts";
 import type { Sink } from "../report/events.ts";
 import {
@@ -79,7 +80,7 @@ export async function evaluate(request: EvaluationRequest): Promise<Evaluation> 
     const outcome = runMode(mode, batch, state, modeOptions, context, lossTypes);
     const single = needs.rows === "single";
     means.add("eval_loss", outcome.loss, single ? tokensOf(batch) : batch.size);
-    const atBase = lossAtBaseBeta(batch, mode, modeOptions, lossTypes);
+    const atBase = lossAtBaseBeta(batch, mode, modeOptions, state, lossTypes);
     if (atBase !== undefined) means.add("eval_loss_beta0", atBase, batch.size);
     for (const [name, value] of Object.entries(rewardMetrics(batch, outcome.beta))) {
       means.add(`eval_${name}`, value, batch.size);
@@ -99,8 +100,12 @@ function lossAtBaseBeta(
   batch: ScoreBatch,
   mode: LossMode,
   options: Options,
+  state: Json,
   lossTypes: readonly PairLossChoice[],
 ): number | undefined {
   if (!mode.baseBeta || mode.loss) return undefined;
-  return mixPairLosses(batch, { beta: mode.baseBeta(options) }, lossTypes).loss;
+  const decided = { beta: mode.baseBeta(options) };
+  const { pairLosses } = splitStates(state);
+  const { aux } = decidePairLosses(batch, decided, lossTypes, pairLosses, false);
+  return mixPairLosses(batch, decided, lossTypes, aux).loss;
 }

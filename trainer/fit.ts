@@ -3,11 +3,12 @@ import type { CheckpointState } from "./checkpoint.ts";
 import type { LoadedCheckpoint } from "./checkpoint_read.ts";
 import { ConfigError } from "./error.ts";
 import type { TrainingRun } from "./run.ts";
+import { shadowNotices, shadowProblem, type ShadowState } from "./shadow.ts";
 
 /**
- * Refuses a run that cannot give its mode what it needs.
+ * Refuses a run that cannot give its mode, or its shadows, what they need.
  *
- * @throws ConfigError naming the mode and the need
+ * @throws ConfigError naming the mode or the shadow, and the need
  */
 export function checkRun(run: TrainingRun): void {
   const { mode, modeOptions } = run;
@@ -24,6 +25,8 @@ export function checkRun(run: TrainingRun): void {
   if (needs.tokens?.length) {
     refuse(`it needs "${needs.tokens.join(", ")}" for each token, which the engine does not give`);
   }
+  const shadows = shadowProblem({ ...run, accumulation: run.settings.gradientAccumulation });
+  if (shadows) refuse(shadows);
 }
 
 /** What the sampler's position means nothing without. */
@@ -116,5 +119,5 @@ export function resumeNotices(run: TrainingRun, state: CheckpointState): string[
         `now they have ${now.tokens} and ${now.scored}: the bytes may differ`,
     );
   }
-  return texts;
+  return [...texts, ...shadowNotices(run.shadows, state.shadows as readonly ShadowState[])];
 }

@@ -28,6 +28,7 @@ import { NumbersError } from "./error.ts";
 import type { MarginPart } from "./margin_log.ts";
 import type { TrainingRun } from "./run.ts";
 import { scheduleFactor } from "./schedule.ts";
+import { type ShadowState, ShadowStep } from "./shadow.ts";
 import { WeightedMeans } from "./weighted_means.ts";
 
 /** Rows of one optimizer step. */
@@ -44,11 +45,14 @@ export interface StepStart {
   readonly microStep: number;
   readonly totalSteps: number;
   readonly modeState: Json;
+  /** One for each shadow of the run; absent: none. */
+  readonly shadows?: readonly ShadowState[];
 }
 
 export interface StepResult {
   readonly microStep: number;
   readonly modeState: Json;
+  readonly shadows: readonly ShadowState[];
   readonly pairs: number;
   readonly tokens: number;
   /** Mean over pairs, where they have one. */
@@ -71,7 +75,8 @@ export async function optimizerStep(
   start: StepStart,
 ): Promise<StepResult> {
   const { settings, engine, mode, modeOptions } = run;
-  const learned = await learnWindow(run, window, start);
+  const shadows = new ShadowStep(run, start.shadows ?? []);
+  const learned = await learnWindow(run, window, start, shadows);
   const learningRate = settings.learningRate * scheduleFactor(
     { kind: settings.lrScheduler, warmupSteps: settings.warmupSteps },
     start.step,
@@ -83,10 +88,12 @@ export async function optimizerStep(
   checkUpdate(step, update);
   const context = contextOf(run, window, { ...start, step }, learned.microStep, learned.sets);
   const after = runOptimizerStep(mode, learned.modeState, modeOptions, context);
+  const shadowed = shadows.finish(context);
   const { beta, margin, ...rewards } = learned.overPairs.values();
   return {
     microStep: learned.microStep,
     modeState: after.state,
+    shadows: shadowed.states,
     pairs: learned.pairs,
     tokens: learned.tokens,
     margin,
@@ -95,6 +102,7 @@ export async function optimizerStep(
       ...learned.overSets.values(),
       ...rewards,
       ...after.metrics,
+      ...shadowed.metrics,
       grad_norm: update.gradNorm,
       learning_rate: learningRate,
     },
@@ -121,6 +129,7 @@ async function learnWindow(
   run: TrainingRun,
   window: Window,
   start: StepStart,
+  shadows: ShadowStep,
 ): Promise<WindowSums> {
   const needs = run.mode.needs(run.modeOptions);
   const sets = needs.scope === "step"
@@ -140,6 +149,7 @@ async function learnWindow(
     const examples = await readExamples(run.train, rows, needs.rows);
     const context = contextOf(run, window, start, sums.microStep, sets.length);
     const { batch, outcome } = await learnSet(run, examples, sums.modeState, context);
+    shadows.observe(batch, outcome.beta, context);
     sums.modeState = outcome.state;
     sums.microStep++;
     sums.pairs += batch.size;

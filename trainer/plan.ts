@@ -57,6 +57,7 @@ export interface PlanFacts {
   readonly settings: LoopSettings;
   readonly mode: LossMode;
   readonly modeOptions: Options;
+  readonly shadows?: readonly { readonly name: string }[];
   readonly train: DataReport;
   readonly validation?: DataReport;
   readonly memory?: MemoryFacts;
@@ -78,6 +79,9 @@ export function planLines(facts: PlanFacts): string[] {
     `Mode: ${mode.name}, ${size.decisions} decisions on ${size.decisionSize} rows each` +
       (scope === "step" && gradientAccumulation > 1 ? " (a whole optimizer step)" : ""),
   );
+  if (facts.shadows?.length) {
+    lines.push(`Shadows, which only look on: ${facts.shadows.map(({ name }) => name).join(", ")}`);
+  }
   if (memory) lines.push(memoryLine(memory));
   const remarks = mode.remarks?.(modeOptions, {
     decisionSize: size.decisionSize,

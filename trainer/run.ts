@@ -9,6 +9,7 @@ import type { TrainingSettings } from "./config/settings.ts";
 import type { TrainingDataset } from "./decision_set.ts";
 import type { MarginLogSettings } from "./margin_log.ts";
 import type { ReferenceLogps } from "./reference_cache.ts";
+import type { Shadow } from "./shadow.ts";
 
 /** The settings the loop reads. */
 export type LoopSettings = Pick<
@@ -46,6 +47,8 @@ export interface TrainingRun {
   readonly modeOptions: Options;
   /** The pair losses of `loss_type`; absent: sigmoid. */
   readonly lossTypes?: readonly PairLossChoice[];
+  /** Other modes and pair losses that look on; they change nothing but metrics. */
+  readonly shadows?: readonly Shadow[];
   readonly engine: RunEngine;
   /** Needed unless the mode needs no reference. */
   readonly reference?: ReferenceLogps;

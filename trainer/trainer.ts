@@ -27,6 +27,7 @@ import { type RunSize, runSize } from "./plan.ts";
 import { restoreCheckpoint } from "./restore.ts";
 import { CHECKPOINTS_FOLDER, type TrainingResult, type TrainingRun } from "./run.ts";
 import { checkFiles, openFiles } from "./run_files.ts";
+import { openShadows, type ShadowState } from "./shadow.ts";
 
 type MetricValues = Readonly<Record<string, number>>;
 
@@ -58,6 +59,7 @@ class Loop {
   #microStep: number;
   #tokens: number;
   #modeState: Json;
+  #shadows: readonly ShadowState[];
   #kept: CheckpointState["metrics"];
   #checkpoint: { step: number; path: string } | undefined;
 
@@ -76,6 +78,7 @@ class Loop {
     this.#microStep = state?.microStep ?? 0;
     this.#tokens = state?.tokens ?? 0;
     this.#modeState = (state?.mode.state ?? mode.init(modeOptions)) as Json;
+    this.#shadows = openShadows(run.shadows, state?.shadows as ShadowState[] | undefined);
     this.#kept = state?.metrics ?? { first: null, last: null, before: null, evaluation: null };
     if (found) this.#checkpoint = { step: found.state.step, path: found.path };
     // Last: files that are open need a loop to close them.
@@ -141,10 +144,12 @@ class Loop {
       microStep: this.#microStep,
       totalSteps,
       modeState: this.#modeState,
+      shadows: this.#shadows,
     });
     this.#step++;
     this.#microStep = result.microStep;
     this.#modeState = result.modeState;
+    this.#shadows = result.shadows;
     this.#tokens += result.tokens;
     if (result.margins.length > 0) {
       this.#margins?.write(window.epoch, this.#step, result.margins);
@@ -251,6 +256,7 @@ class Loop {
         version: mode.version,
         state: this.#modeState as CheckpointState["mode"]["state"],
       },
+      shadows: this.#shadows as CheckpointState["shadows"],
       positions: { metrics: this.#metrics.position, margins: this.#margins?.position ?? 0 },
       engine: engine.fingerprint,
       chunkPlan: engine.chunkPlan

@@ -79,9 +79,11 @@ function declare(options: ParseOptions): Declared {
   const strings = toSet(options.string);
   const collected = toSet(options.collect);
   for (const name of [...booleans, ...strings, ...collected]) canonical.set(name, name);
-  for (const [name, others] of Object.entries(options.alias ?? {})) {
-    canonical.set(name, name);
-    for (const other of toSet(others)) canonical.set(other, name);
+  for (const [key, others] of Object.entries(options.alias ?? {})) {
+    // An alias may be written either way round: the declared spelling counts.
+    const spellings = [key, ...toSet(others)];
+    const name = spellings.find((spelling) => canonical.has(spelling)) ?? key;
+    for (const spelling of spellings) canonical.set(spelling, name);
   }
   return { booleans, strings, collected, negatable: toSet(options.negatable), canonical };
 }

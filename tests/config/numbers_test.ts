@@ -54,6 +54,8 @@ const NUMERIC: readonly (readonly [string, number])[] = [
   ["samples.prompts", 0],
   ["samples.max_new_tokens", 8],
   ["label_smoothing", 0.1],
+  ["f_alpha_divergence_coef", 0.7],
+  ["discopop_tau", 0.1],
   ["loss_weights", 2],
   ["max_steps", 5],
   ["seed", 0],

@@ -64,6 +64,23 @@ Deno.test("runMode() takes seeds by differences from a mode that states only the
   assertAllClose(seeds.rejected!, rejected, 1e-9, "rejected");
 });
 
+Deno.test("runMode() takes seeds of prompts by differences too", () => {
+  const wanted: Needs = { ...needs, tokens: ["promptLogp"] };
+  const mode: LossMode = {
+    ...good,
+    needs: () => wanted,
+    loss: (b) => ({
+      loss: b.prompt!.policy.reduce((sum, p) => sum + Math.sin(p / 7), 0),
+      perPair: new Float64Array(b.size),
+    }),
+  };
+  const prompted = ordinaryBatch(wanted, 3, 1);
+  const { seeds } = runMode(mode, prompted, null, {}, training);
+  const slopes = prompted.prompt!.policy.map((p) => Math.cos(p / 7) / 7);
+  assertAllClose(seeds.prompt!, slopes, 1e-9, "prompt", 1);
+  assertEquals(seeds.chosen, new Float64Array(3));
+});
+
 Deno.test("centralDifference() is exact to 1e-10 and scales with huge arguments", () => {
   for (const x of [-500, -3, 0, 0.25, 40]) {
     assertClose(centralDifference(Math.atan, x), 1 / (1 + x * x), 1e-10, `atan at ${x}`, 1);
@@ -144,6 +161,36 @@ Deno.test("runMode() refuses a decision set of uneven arrays or without what the
   ) {
     assertThrows(() => runMode(good, wrong, null, {}, training), ModeError, message);
   }
+});
+
+Deno.test("runMode() refuses a batch without the prompts, mixtures or mismatched answers it needs", () => {
+  const cases: [Partial<Needs>, string][] = [
+    [{ tokens: ["promptLogp"] }, '"prompt.policy" has none'],
+    [{ tokens: ["epsilonMix"] }, '"chosen.epsilonMix" has none'],
+    [{ extra: "mismatched" }, '"mismatched.policy" has none'],
+  ];
+  for (const [more, message] of cases) {
+    const wanting: LossMode = { ...good, needs: () => ({ ...needs, ...more }) };
+    assertThrows(() => runMode(wanting, batch, null, {}, training), ModeError, message);
+    const full = ordinaryBatch({ ...needs, ...more }, 3, 1);
+    if (more.tokens?.includes("promptLogp")) continue;
+    assertEquals(runMode(wanting, full, null, {}, training).loss > 0, true);
+  }
+  // A loss that was given prompts must have derivatives for them.
+  const prompts: LossMode = { ...good, needs: () => ({ ...needs, tokens: ["promptLogp"] }) };
+  const full = ordinaryBatch({ ...needs, tokens: ["promptLogp"] }, 3, 1);
+  assertThrows(
+    () => runMode(prompts, full, null, {}, training),
+    ModeError,
+    '"seeds.prompt" must be',
+  );
+});
+
+Deno.test("runOptimizerStep() gives a mode its own state and keeps that of the pair losses", () => {
+  const counting: LossMode = { ...good, onOptimizerStep: (s) => ({ state: (s as number) + 1 }) };
+  const pair_losses = { bco_pair: { mean: 1, count: 2 } };
+  const { state } = runOptimizerStep(counting, { mode: 7, pair_losses }, {}, training);
+  assertEquals(state, { mode: 8, pair_losses });
 });
 
 Deno.test("runMode() refuses random numbers in evaluation", () => {

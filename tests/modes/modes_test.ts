@@ -11,6 +11,20 @@ import { assertAllClose } from "../losses/assert_close.ts";
 
 /** Every mode of the folder, with options that reach its branches within the suite's few calls. */
 const optionSets: Record<string, readonly Options[]> = {
+  alpha_dpo: [{}, { ln: false, start: "zero", label_smoothing: 0.1 }],
+  bco: [{}, { rows: "unpaired", desirable_weight: 2 }],
+  cpo: [{}, { variant: "hinge", beta: 1 }, { variant: "ipo", cpo_alpha: 0 }, {
+    variant: "simpo",
+    alpha: 0.25,
+    label_smoothing: 0.1,
+  }],
+  dpop: [{}, { penalty: "inside", delta: 2 }],
+  epsilon_dpo: [{}, { epsilon: 0.5 }],
+  kto: [{}, { variant: "apo_zero_unpaired", undesirable_weight: 0 }],
+  margin: [{}],
+  orpo: [{}, { nll: "sequence", beta: 2 }],
+  simpo: [{}, { sft_weight: 0.5, label_smoothing: 0.1 }],
+  slic_hf: [{}, { margin: 5, lambda: 0 }],
   beta_dpo: [{}, { variant: "official" }, { variant: "v4_main", scope: "step" }, {
     variant: "v4_behavior_fix",
     max_beta: 0.2,
@@ -49,11 +63,14 @@ for (const [name, sets] of Object.entries(optionSets)) {
 }
 
 Deno.test("every mode that decides a beta keeps the contract with every pair loss", async () => {
-  for (const name of ["beta_dpo", "dpo", "risk"]) {
+  const running = { type: "bco_pair", weight: 1, options: { running_mean: true } };
+  for (const name of ["beta_dpo", "dpo", "epsilon_dpo", "margin", "risk"]) {
     const mode = await loadMode(name);
-    for (const { name: type } of pairLosses) {
-      const lossTypes = [{ type, weight: 1, options: {} }];
-      assertEquals(checkContract(mode, { fileName: name, lossTypes }), [], `${name} ${type}`);
+    assertEquals(mode.loss, undefined);
+    const choices = pairLosses.map(({ name: type }) => ({ type, weight: 1, options: {} }));
+    for (const choice of [...choices, running]) {
+      const findings = checkContract(mode, { fileName: name, lossTypes: [choice] });
+      assertEquals(findings, [], `${name} ${choice.type}`);
     }
   }
 });
@@ -108,7 +125,8 @@ Deno.test("loadMode() lists what is built in for an unknown name, nearest first"
   const error = await assertRejects(() => loadMode("beta_dop"), ModeError);
   assertEquals(
     error.message,
-    'Unknown mode "beta_dop": there is no file "modes/beta_dop.ts"; did you mean "beta_dpo"? Built in are "beta_dpo", "dpo", "risk", "sft"',
+    'Unknown mode "beta_dop": there is no file "modes/beta_dop.ts"; did you mean "beta_dpo"? Built in are ' +
+      builtInModes.map((name) => `"${name}"`).join(", "),
   );
   assert((await loadMode("risk")).name === "risk");
   await assertRejects(() => loadMode("constructor"), ModeError, "Unknown mode");

@@ -23,6 +23,17 @@ Deno.test("parseArgs reads every declared kind of option", () => {
   assertEquals(args.model, "tiny");
 });
 
+Deno.test("an alias may be written either way round", () => {
+  const ways: Record<string, string>[] = [{ h: "help", c: "config" }, { help: "h", config: "c" }];
+  for (const alias of ways) {
+    const options = { boolean: ["help"], string: ["config"], alias } as const;
+    const short = parseArgs(["-h", "-c", "a"], options);
+    assertEquals([short.help, short.config, short.h, short.c], [true, "a", true, "a"]);
+    const long = parseArgs(["--help", "--config=a"], options);
+    assertEquals([long.help, long.config, long.h, long.c], [true, "a", true, "a"]);
+  }
+});
+
 Deno.test("what is not given is false, empty or absent", () => {
   const args = parseArgs([], { string: ["config", "set"], boolean: ["x"], collect: ["set"] });
   assertEquals(args.x, false);

@@ -12,6 +12,7 @@ export function checkpointState(
     tokens: 100 * step,
     sampler: { epoch: 0, index: 8, rows: 22, batchSize: 4, accumulation: 2, seed: 5 },
     mode: { name: "dpo", version: 1, state: null },
+    shadows: [],
     positions: { metrics: 0, margins: 0 },
     engine: "fake 1",
     chunkPlan: null,

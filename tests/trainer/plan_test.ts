@@ -47,6 +47,7 @@ Deno.test("the plan says rows, drops by frequency, steps, decision size, memory 
     settings: { ...settings, warmupSteps: 9 },
     mode: risk as LossMode,
     modeOptions: defaultOptions(risk.options),
+    shadows: [{ name: "beta_dpo" }, { name: "ipo" }],
     train: report,
     memory: {
       needed: 3 * 2 ** 20,
@@ -55,17 +56,18 @@ Deno.test("the plan says rows, drops by frequency, steps, decision size, memory 
       bindingLimit: 2 ** 27,
     },
   });
-  assertEquals(lines.slice(0, 7), [
+  assertEquals(lines.slice(0, 8), [
     "Training data: 22 of 30 rows kept, 900 tokens, 300 of them scored, longest sequence 64",
     "  dropped 7: unlike prompts (first at pairs.jsonl:3)",
     "  dropped 1: empty answer (first at pairs.jsonl:9)",
     "  cut to the length limits: 2 rows",
     "Steps: 6 of 4 x 2 rows, 3 an epoch, warm-up 9",
     "Mode: risk, 12 decisions on 4 rows each",
+    "Shadows, which only look on: beta_dpo, ipo",
     "GPU memory: 3.0 MiB of the budget of 2.00 GiB; largest binding 1.0 MiB of 128.0 MiB",
   ]);
   // risk's own two remarks (small decisions, all within its warm-up), then the loop's.
-  assertEquals(lines.slice(7).map((line) => line.slice(0, 18)), [
+  assertEquals(lines.slice(8).map((line) => line.slice(0, 18)), [
     "Note: risk decides",
     "Note: risk makes 1",
     "Note: the warm-up ",

@@ -14,7 +14,22 @@ import {
 } from "./sections.ts";
 
 /** Modes whose sections are always known names, selected or not. */
-export const BUILT_IN_MODES: readonly string[] = ["dpo", "risk", "beta_dpo", "sft"];
+export const BUILT_IN_MODES: readonly string[] = [
+  "dpo",
+  "risk",
+  "beta_dpo",
+  "sft",
+  "alpha_dpo",
+  "bco",
+  "cpo",
+  "dpop",
+  "epsilon_dpo",
+  "kto",
+  "margin",
+  "orpo",
+  "simpo",
+  "slic_hf",
+];
 /** Sections of the user's files that other tools read. */
 export const FOREIGN_SECTIONS: readonly string[] = ["rollout", "debug"];
 /** Sinks for metrics beside the terminal; `jsonl` is the one that is always there. */
@@ -22,6 +37,10 @@ export const SINKS = ["jsonl", "tensorboard", "wandb", "html"] as const;
 
 const lossName = text("the name of a pair loss").regex(/^[a-z][a-z0-9_]*$/, {
   error: `expected the name of a pair loss such as "sigmoid"`,
+});
+
+const shadowName = text("the name of a mode or pair loss").regex(/^[a-z][a-z0-9_]*$/, {
+  error: `expected the name of a mode or pair loss such as "risk"`,
 });
 
 function oneOrMore<T extends z.ZodType>(item: T, error: string) {
@@ -66,6 +85,31 @@ export const configSchema = z.strictObject({
     real({ min: 0, below: 0.5 }),
     0,
     "Assumed share of flipped preference labels",
+  ),
+  f_divergence_type: nullable(
+    oneOf(["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"]),
+    "Divergence from the reference in the pair loss. Without it reverse_kl",
+  ),
+  f_alpha_divergence_coef: byDefault(
+    real({ min: 0, below: 1 }),
+    0.5,
+    "alpha of f_divergence_type alpha_divergence",
+  ),
+  discopop_tau: byDefault(real({ above: 0 }), 0.05, "Temperature of loss_type discopop"),
+  ipo_reduction: nullable(
+    oneOf(["mean", "sum"]),
+    "Log-ratios of loss_type ipo: token averages or sums. Without it mean",
+  ),
+  bco_running_mean: nullable(
+    flag(),
+    "Shift the rewards of loss_type bco_pair by their running mean. Without it false",
+  ),
+  shadow: nullable(
+    oneOrMore(shadowName, "expected names of modes and pair losses").refine(
+      (names) => new Set([names].flat()).size === [names].flat().length,
+      { error: "expected each name once" },
+    ),
+    "Modes and pair losses that look on and log what they would have done. Without it none",
   ),
   optimizer: optimizerSection.prefault({}).describe("Update rule and its constants"),
   lr_scheduler: byDefault(

@@ -1,0 +1,4 @@
+/** A Worker whose mode never returns. */
+globalThis.onmessage = () => {
+  for (;;);
+};
