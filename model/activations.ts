@@ -79,6 +79,7 @@ export interface HeadActivations {
   readonly running: View;
   readonly logps: View;
   readonly lse: View;
+  readonly logSumP2: View;
   readonly dHidden: View;
   readonly dRows: View;
 }
@@ -93,6 +94,7 @@ function headWidths(c: LlamaConfig, chunk: number): Widths<HeadActivations> {
     running: 4,
     logps: 1,
     lse: 1,
+    logSumP2: 1,
     dHidden: C,
     dRows: C,
   };
@@ -111,6 +113,9 @@ export function bytesPerToken(config: LlamaConfig, trainable: boolean): number {
 export function bytesPerScored(config: LlamaConfig, vocabularyChunk: number): number {
   return 4 * sum(headWidths(config, vocabularyChunk));
 }
+
+/** Bytes that mixtures with a reference's logits add for a scored token. */
+export const MIX_BYTES = 40;
 
 /** Widest activation row in floats: bounds the tokens of a chunk by the adapter's binding limit. */
 export function widestRow(config: LlamaConfig): number {
@@ -132,8 +137,15 @@ export class Activations {
   readonly scratch: BackwardScratch | undefined;
   /** Partial sums of column sums. */
   readonly partial: View;
+  /** What mixtures with a reference's logits take, [scored, 8] and [scored, 2]. */
+  readonly mix: { readonly running: View; readonly logps: View } | undefined;
 
-  constructor(gpu: Gpu, config: LlamaConfig, capacity: Capacity, trainable: boolean) {
+  constructor(
+    gpu: Gpu,
+    config: LlamaConfig,
+    capacity: Capacity,
+    { trainable, mixes }: { readonly trainable: boolean; readonly mixes: boolean },
+  ) {
     this.#gpu = gpu;
     const layer = layerWidths(config);
     this.layers = Array.from(
@@ -148,6 +160,12 @@ export class Activations {
     );
     this.scratch = trainable
       ? this.#allocate(scratchWidths(config), capacity.tokens, "gradient")
+      : undefined;
+    this.mix = mixes
+      ? {
+        running: this.#view("running mixtures", capacity.scored * 8),
+        logps: this.#view("mixture logps", capacity.scored * 2),
+      }
       : undefined;
     const blocks = Math.ceil(Math.max(capacity.tokens, capacity.scored) / BLOCK_ROWS);
     this.partial = this.#view("partial sums", trainable ? blocks * widestRow(config) : 4);

@@ -1,16 +1,15 @@
 /**
- * A Llama-type decoder as programs over a chunk: trunk (embedding and layers), head (log-probabilities
- * of the scored tokens, never all logits) and backward. Straight-line, forward and backward by hand.
+ * A Llama-type decoder as programs over a chunk: trunk (embedding and layers), head (see `head.ts`) and
+ * backward. Straight-line, forward and backward by hand.
  */
 import type { Gpu } from "../gpu/device.ts";
 import { attentionKernels, attentionVariant } from "../gpu/kernels/attention.ts";
-import { kernel } from "../gpu/kernels/mod.ts";
 import { type Kernel, WORKGROUP } from "../gpu/pipeline.ts";
-import { f32Bits, groupsFor, Program, type View } from "../gpu/program.ts";
+import { f32Bits, Program, type View } from "../gpu/program.ts";
 import type { Activations, BackwardScratch, Capacity, LayerActivations } from "./activations.ts";
+import { EMBEDDING, Head } from "./head.ts";
 import type { LlamaConfig } from "./llama_config.ts";
 import { Operations, type ParameterStore } from "./operations.ts";
-import type { Part } from "./slabs.ts";
 
 /** Integer inputs of a chunk and the rotary table, on the GPU. */
 export interface Inputs {
@@ -29,17 +28,14 @@ export interface Inputs {
   readonly rotary: View;
 }
 
-const EMBEDDING = "model.embed_tokens.weight";
-
 export class Decoder {
   readonly trunk: Program;
-  readonly head: Program;
+  readonly head: Head;
   readonly backward: Program | undefined;
   readonly #gpu: Gpu;
   readonly #config: LlamaConfig;
   readonly #a: Activations;
   readonly #inputs: Inputs;
-  readonly #capacity: Capacity;
   readonly #store: ParameterStore;
 
   constructor(
@@ -54,10 +50,9 @@ export class Decoder {
     this.#config = config;
     this.#a = activations;
     this.#inputs = inputs;
-    this.#capacity = capacity;
     this.#store = store;
     this.trunk = this.#trunk();
-    this.head = this.#head();
+    this.head = new Head({ gpu, config, store, activations, inputs, capacity });
     this.backward = store.gradients ? this.#backward() : undefined;
   }
 
@@ -134,143 +129,17 @@ export class Decoder {
     o.linear(`${name}.mlp.down_proj`, a.h, out, rows, a.xMid);
   }
 
-  /** Vocabulary chunks: each lies in one part of the head's weight. */
-  #vocabularyChunks(o: Operations): { part: Part; begin: number; count: number }[] {
-    const chunks = [];
-    for (const part of o.parameter(this.#headName()).parts) {
-      for (let v = part.rowBegin; v < part.rowEnd; v += this.#capacity.vocabularyChunk) {
-        const count = Math.min(this.#capacity.vocabularyChunk, part.rowEnd - v);
-        chunks.push({ part, begin: v, count });
-      }
-    }
-    return chunks;
-  }
-
-  #headName(): string {
-    return this.#config.tieWordEmbeddings ? EMBEDDING : "lm_head.weight";
-  }
-
-  /** The rows of a head chunk in the weights or in their gradients. */
-  #chunkView(view: View, part: Part, begin: number, count: number): View {
-    const rowBytes = this.#config.hiddenSize * 4;
-    return {
-      buffer: view.buffer,
-      offset: view.offset + (begin - part.rowBegin) * rowBytes,
-      size: count * rowBytes,
-    };
-  }
-
-  #logits(o: Operations, part: Part, begin: number, count: number): void {
-    const C = this.#config.hiddenSize;
-    const weight = this.#chunkView(o.store.weights.view(part), part, begin, count);
-    o.matmul("NT", "zero", [this.#a.head.hidden, weight, this.#a.head.logits], {
-      m: "scored",
-      n: count,
-      k: C,
-      lda: C,
-      ldb: C,
-      ldc: this.#capacity.vocabularyChunk,
-    });
-  }
-
-  #head(): Program {
-    const program = new Program(this.#gpu);
-    const o = this.#operations(program);
-    const a = this.#a.head, C = this.#config.hiddenSize;
-    o.gather(this.#inputs.sources, this.#a.last, a.rows, "scored", C);
-    o.rmsNorm("model.norm", {
-      x: a.rows,
-      y: a.hidden,
-      inv: a.inv,
-      rows: "scored",
-      eps: this.#config.rmsNormEps,
-    });
-    const stride4 = this.#capacity.vocabularyChunk / 4;
-    for (const { part, begin, count } of this.#vocabularyChunks(o)) {
-      this.#logits(o, part, begin, count);
-      program.add(
-        kernel(this.#gpu, "log_softmax", "accumulate"),
-        [a.logits, this.#inputs.targets, a.running],
-        ({ scored }) => ({
-          params: [scored, count, stride4, begin],
-          groups: groupsFor(scored, WORKGROUP),
-          operations: scored * count * 12,
-        }),
-      );
-    }
-    program.add(
-      kernel(this.#gpu, "log_softmax", "finish"),
-      [a.running, a.logps, a.lse],
-      ({ scored }) => ({
-        params: [scored, 0, 0, 0],
-        groups: groupsFor(scored, WORKGROUP),
-        operations: scored,
-      }),
-    );
-    return program;
-  }
-
   #backward(): Program {
     const program = new Program(this.#gpu);
     const o = this.#operations(program);
     const scratch = this.#a.scratch!;
-    this.#headBackward(o, scratch);
+    this.head.addBackward(o, scratch);
     for (let i = this.#a.layers.length - 1; i >= 0; i--) {
       this.#mlpBackward(o, i, this.#a.layers[i], scratch);
       this.#attentionBackward(o, i, this.#a.layers[i], scratch);
     }
     o.embedBackward(EMBEDDING, this.#inputs.idLists, this.#inputs.idPositions, scratch.dx);
     return program;
-  }
-
-  #headBackward(o: Operations, scratch: BackwardScratch): void {
-    const a = this.#a.head, C = this.#config.hiddenSize;
-    const stride = this.#capacity.vocabularyChunk;
-    const chunks = this.#vocabularyChunks(o);
-    for (const [i, { part, begin, count }] of chunks.entries()) {
-      // A single chunk still holds its logits from the forward pass.
-      if (chunks.length > 1) this.#logits(o, part, begin, count);
-      o.program.add(
-        kernel(this.#gpu, "log_softmax", "backward"),
-        [a.logits, this.#inputs.targets, a.lse, this.#inputs.seeds],
-        ({ scored }) => ({
-          params: [scored, count, stride / 4, begin],
-          groups: groupsFor(scored * stride / 4, WORKGROUP),
-          operations: scored * count * 10,
-        }),
-      );
-      const weight = this.#chunkView(o.store.weights.view(part), part, begin, count);
-      o.matmul("NN", i === 0 ? "zero" : "output", [a.logits, weight, a.dHidden], {
-        m: "scored",
-        n: C,
-        k: Math.ceil(count / 4) * 4,
-        bRows: count,
-        lda: stride,
-        ldb: C,
-        ldc: C,
-      });
-      const gradient = this.#chunkView(o.store.gradients!.view(part), part, begin, count);
-      o.matmul("TN", "output", [a.logits, a.hidden, gradient], {
-        m: count,
-        n: C,
-        k: "scored",
-        lda: stride,
-        ldb: C,
-        ldc: C,
-      });
-    }
-    o.program.clear(a.dRows.buffer, ({ scored }) => scored * C * 4);
-    o.rmsNormBackward("model.norm", {
-      x: a.rows,
-      inv: a.inv,
-      dy: a.dHidden,
-      dx: a.dRows,
-      rows: "scored",
-      eps: this.#config.rmsNormEps,
-    });
-    o.program.clear(scratch.dx.buffer, ({ tokens }) => tokens * C * 4);
-    const { sourceLists, sourcePositions } = this.#inputs;
-    o.gatherBackward(sourceLists, sourcePositions, a.dRows, scratch.dx, C);
   }
 
   #mlpBackward(o: Operations, index: number, a: LayerActivations, s: BackwardScratch): void {

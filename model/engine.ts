@@ -20,12 +20,33 @@ export interface TokenizedExample {
   readonly answers: readonly TokenizedAnswer[];
 }
 
+/** What a score is asked for beside log-probabilities. */
+export interface ScoreExtras {
+  /** log sum_v p_v^2 at every scored token. */
+  readonly logSumP2?: boolean;
+  /**
+   * Step of the mixtures with the logits of the reference that the engine was made beside: it is then
+   * scored in the same pass.
+   */
+  readonly epsilon?: number;
+}
+
 /** Log-probabilities of the scored tokens, answers in the order of examples, then of their answers. */
 export interface TokenLogps {
   /** [sum of scored tokens], float32 values from the GPU. */
   readonly logps: Float32Array;
   /** [answers + 1]: the tokens of answer a are `offsets[a] .. offsets[a + 1]`. */
   readonly offsets: Uint32Array;
+  /** [sum of scored tokens]: log of the sum of squared probabilities, where it was asked for. */
+  readonly logSumP2?: Float32Array;
+  /** Where `epsilon` was given, [sum of scored tokens] each. */
+  readonly mix?: {
+    readonly reference: Float32Array;
+    /** Under (1 + epsilon) policy - epsilon reference logits. */
+    readonly plus: Float32Array;
+    /** Under (1 - epsilon) policy + epsilon reference logits. */
+    readonly minus: Float32Array;
+  };
 }
 
 export interface OptimizerSettings {
@@ -63,7 +84,7 @@ export interface ScoringEngine {
   readonly fingerprint: string;
   readonly maxSequenceLength: number;
   readonly counters: EngineCounters;
-  score(examples: readonly TokenizedExample[]): Promise<TokenLogps>;
+  score(examples: readonly TokenizedExample[], extras?: ScoreExtras): Promise<TokenLogps>;
   /** Greedy continuations of `prompts`, without them; each ends before an id of `stop`. */
   generateGreedy(
     prompts: readonly Uint32Array[],

@@ -5,13 +5,16 @@
 import type { Gpu } from "../gpu/device.ts";
 import { GpuError } from "../gpu/error.ts";
 import { attentionVariant } from "../gpu/kernels/attention.ts";
+import { f32Bits, type Program, type View } from "../gpu/program.ts";
 import { Activations } from "./activations.ts";
+import { blendSlabs } from "./blend.ts";
 import { ChunkInputs } from "./chunk_inputs.ts";
 import { Decoder } from "./decoder.ts";
 import type {
   EngineCounters,
   NamedTensor,
   OptimizerSettings,
+  ScoreExtras,
   TokenizedExample,
   TokenLogps,
   TrainingEngine,
@@ -24,6 +27,7 @@ import { type MemoryPlan, type MemoryRequest, planMemory } from "./memory.ts";
 import { Optimizer } from "./optimizer.ts";
 import {
   answerOffsets,
+  checkPack,
   type Pack,
   packExamples,
   planChunks,
@@ -31,6 +35,7 @@ import {
   withSeeds,
 } from "./pack.ts";
 import { parameterList } from "./param_table.ts";
+import { type Kept, takeResults } from "./score_results.ts";
 import { layOut, SlabSet } from "./slabs.ts";
 
 /** Raised when a kernel's arithmetic changes: cached reference values are then computed again. */
@@ -41,12 +46,6 @@ const LEAST_LOGPS_BYTES = 1 << 16;
 export interface LlamaOptions extends MemoryRequest {
   /** An example's prompt is run once for all its answers. */
   readonly sharePrompt: boolean;
-}
-
-/** What a chunk of the last `score` left on the GPU. */
-interface Kept {
-  readonly examples: readonly TokenizedExample[];
-  readonly sizes: Record<string, number>;
 }
 
 export class LlamaEngine implements TrainingEngine {
@@ -62,6 +61,7 @@ export class LlamaEngine implements TrainingEngine {
   readonly #inputs: ChunkInputs;
   readonly #decoder: Decoder;
   readonly #logits: Logits;
+  #reference: { readonly engine: LlamaEngine; readonly head: Program } | undefined;
   #logps: GPUBuffer | undefined;
   #kept: Kept | undefined;
   #hasMoments = false;
@@ -90,7 +90,8 @@ export class LlamaEngine implements TrainingEngine {
       config.numAttentionHeads,
       config.numKeyValueHeads,
     );
-    this.#activations = new Activations(gpu, config, capacity, trainable);
+    const mixes = options.beside !== undefined;
+    this.#activations = new Activations(gpu, config, capacity, { trainable, mixes });
     this.#inputs = new ChunkInputs(gpu, config, capacity, variant);
     const store = { weights: this.#weights, gradients: this.#gradients };
     const views = this.#inputs.views;
@@ -150,50 +151,99 @@ export class LlamaEngine implements TrainingEngine {
     return { gpuBytes, dispatches, readbacks, submits };
   }
 
-  async score(examples: readonly TokenizedExample[]): Promise<TokenLogps> {
+  async score(
+    examples: readonly TokenizedExample[],
+    extras: ScoreExtras = {},
+  ): Promise<TokenLogps> {
     const chunks = planChunks(examples, this.plan.capacity, this.#options.sharePrompt);
     const total = examples.reduce((sum, example) => sum + scoredLength(example), 0);
     const offsets = answerOffsets(examples);
-    if (total === 0) return { logps: new Float32Array(0), offsets };
-    const logps = this.#logpsBuffer(total);
+    const results = this.#results(extras);
+    const words = results.reduce((sum, { width }) => sum + width, 0);
+    if (total === 0) return takeResults(new ArrayBuffer(0), 0, offsets, extras);
+    const logps = this.#logpsBuffer(total * words);
     this.#kept = undefined;
     let at = 0;
     for (const chunk of chunks) {
-      const sizes = this.#forward(this.#pack(chunk), true);
+      const sizes = this.#scoreChunk(this.#pack(chunk), extras.epsilon);
       const encoder = this.#gpu.device.createCommandEncoder();
-      const from = this.#activations.head.logps.buffer;
-      encoder.copyBufferToBuffer(from, 0, logps, at * 4, sizes.scored * 4);
+      let before = 0;
+      for (const { view, width } of results) {
+        const to = (total * before + at * width) * 4;
+        encoder.copyBufferToBuffer(view.buffer, 0, logps, to, sizes.scored * width * 4);
+        before += width;
+      }
       this.#gpu.submit(encoder);
       at += sizes.scored;
       if (chunks.length === 1) this.#kept = { examples, sizes };
     }
-    const bytes = await this.#gpu.read(logps, total * 4);
-    return { logps: new Float32Array(bytes), offsets };
+    return takeResults(await this.#gpu.read(logps, total * words * 4), total, offsets, extras);
+  }
+
+  /** Where the results of a score lie on the GPU, values a token each; in the order of a read-back. */
+  #results(extras: ScoreExtras): { readonly view: View; readonly width: number }[] {
+    const { logps, logSumP2 } = this.#activations.head;
+    const results = [{ view: logps, width: 1 }];
+    if (extras.logSumP2) results.push({ view: logSumP2, width: 1 });
+    if (extras.epsilon === undefined) return results;
+    if (!this.#reference) throw new GpuError("There is no reference beside this model to mix with");
+    results.push({ view: this.#reference.engine.#activations.head.logps, width: 1 });
+    results.push({ view: this.#activations.mix!.logps, width: 2 });
+    return results;
+  }
+
+  /** Forward of a chunk, with the reference's beside it where logits are mixed. */
+  #scoreChunk(pack: Pack, epsilon: number | undefined): Record<string, number> {
+    if (epsilon === undefined) return this.#forward(pack, true);
+    const { engine, head } = this.#reference!;
+    engine.#forward(pack, false);
+    const sizes = this.#inputs.upload(pack, this.#gradients !== undefined);
+    this.#decoder.trunk.run(sizes);
+    head.run({ ...sizes, epsilonBits: f32Bits(epsilon) });
+    return sizes;
+  }
+
+  /**
+   * Puts a frozen model of the same vocabulary beside this one, for mixtures of both logits: this one
+   * must have been made with its config as `beside`, that one with this one's chunk capacity.
+   */
+  attachReference(engine: LlamaEngine): void {
+    const { capacity } = this.plan, other = engine.plan.capacity;
+    if (other.tokens < capacity.tokens || other.scored < capacity.scored) {
+      throw new GpuError("The reference's chunks are smaller than the policy's");
+    }
+    const head = this.#decoder.head.withReference(engine.#decoder.head, this.#activations.mix!);
+    this.#reference = { engine, head };
+  }
+
+  /**
+   * Moves the weights towards another model's: (1 - alpha) own + alpha other; 1 copies them.
+   *
+   * @throws ModelError when the models differ in a shape
+   */
+  blend(other: LlamaEngine, alpha: number): void {
+    const [own, its] = [this.parameterShapes, other.parameterShapes];
+    for (const [name, shape] of own) {
+      if (String(its.get(name)) === String(shape) && its.size === own.size) continue;
+      throw new ModelError(
+        `Cannot move the reference towards the policy: tensor "${name}" has the shape ` +
+          `[${shape}] in one and [${its.get(name) ?? "none"}] in the other`,
+      );
+    }
+    blendSlabs(this.#gpu, other.#weights, this.#weights, alpha);
   }
 
   /** Runs trunk and, if asked, head of one chunk; queued, not awaited. */
   #forward(pack: Pack, head: boolean): Record<string, number> {
     const sizes = this.#inputs.upload(pack, this.#gradients !== undefined && head);
     this.#decoder.trunk.run(sizes);
-    if (head) this.#decoder.head.run(sizes);
+    if (head) this.#decoder.head.forward.run(sizes);
     return sizes;
   }
 
   #pack(examples: readonly TokenizedExample[]): Pack {
     const pack = packExamples(examples, this.#options.sharePrompt);
-    const limit = this.#config.maxPositionEmbeddings;
-    if (pack.positions.some((position) => position >= limit)) {
-      throw new ModelError(
-        `A sequence of rows ${examples.map((e) => e.row).join(", ")} is longer than the model's ` +
-          `${limit} positions; lower "dataset.max_length"`,
-      );
-    }
-    if (pack.ids.some((id) => id >= this.#config.vocabSize)) {
-      throw new ModelError(
-        `The tokenizer gives ids beyond the model's vocabulary of ${this.#config.vocabSize}; ` +
-          `use the tokenizer that belongs to the model`,
-      );
-    }
+    checkPack(pack, examples, this.#config);
     return pack;
   }
 
@@ -298,14 +348,14 @@ export class LlamaEngine implements TrainingEngine {
     return await generateGreedy(this, this.#config.vocabSize, prompts, options);
   }
 
-  async *weights(): AsyncIterable<NamedTensor> {
-    yield* tensors(this.#weights, "");
+  weights(): AsyncIterable<NamedTensor> {
+    return this.#weights.tensors();
   }
 
   async *moments(): AsyncIterable<NamedTensor> {
     if (!this.#optimizer || !this.#hasMoments) return;
-    if (this.#optimizer.expAvg) yield* tensors(this.#optimizer.expAvg, "exp_avg.");
-    yield* tensors(this.#optimizer.expAvgSq, "exp_avg_sq.");
+    if (this.#optimizer.expAvg) yield* this.#optimizer.expAvg.tensors("exp_avg.");
+    yield* this.#optimizer.expAvgSq.tensors("exp_avg_sq.");
   }
 
   async restore(source: AsyncIterable<NamedTensor> | Iterable<NamedTensor>): Promise<void> {
@@ -331,6 +381,7 @@ export class LlamaEngine implements TrainingEngine {
 
   /** Frees all buffers; the GPU stays open. */
   destroy(): void {
+    this.#reference?.head.destroy();
     this.#decoder.destroy();
     this.#logits.destroy();
     this.#inputs.destroy();
@@ -339,11 +390,5 @@ export class LlamaEngine implements TrainingEngine {
     this.#gradients?.destroy();
     this.#weights.destroy();
     if (this.#logps) this.#gpu.destroyBuffer(this.#logps);
-  }
-}
-
-async function* tensors(set: SlabSet, prefix: string): AsyncIterable<NamedTensor> {
-  for (const { name, shape } of set.layout.parameters.values()) {
-    yield { name: prefix + name, shape, data: await set.read(name) };
   }
 }

@@ -6,13 +6,15 @@ import {
   bytesPerScored,
   bytesPerToken,
   type Capacity,
+  MIX_BYTES,
   vocabularyChunk,
   widestRow,
 } from "./activations.ts";
 import type { OptimizerSettings } from "./engine.ts";
 import type { LlamaConfig } from "./llama_config.ts";
 import { momentBytes } from "./optimizer.ts";
-import type { Layout } from "./slabs.ts";
+import { parameterList } from "./param_table.ts";
+import { type Layout, layOut } from "./slabs.ts";
 
 export interface MemoryRequest {
   /** Bytes everything together may take. */
@@ -25,6 +27,8 @@ export interface MemoryRequest {
   readonly leastScored: number;
   /** Absent for a frozen model. */
   readonly optimizer?: OptimizerSettings["kind"];
+  /** A frozen model that runs the same chunks beside this one: what it takes counts too. */
+  readonly beside?: LlamaConfig;
 }
 
 export interface MemoryPlan {
@@ -34,6 +38,8 @@ export interface MemoryPlan {
   readonly gradients: number;
   readonly moments: number;
   readonly activations: number;
+  /** Weights and activations of the model beside. */
+  readonly beside: number;
   readonly total: number;
   /** The largest buffer that is bound at once, bytes. */
   readonly largestBinding: number;
@@ -68,7 +74,11 @@ export function planMemory(
   const moments = request.optimizer ? momentBytes(layout, request.optimizer) : 0;
   const chunk = vocabularyChunk(config.vocabSize);
   const { perToken, perScored } = chunkBytes(config, chunk, trainable);
-  const { bindingLimit } = gpu.capabilities;
+  const { bindingLimit, offsetAlignment } = gpu.capabilities;
+  const other = request.beside && {
+    ...chunkBytes(request.beside, chunk, false),
+    weights: layOut(parameterList(request.beside), bindingLimit, offsetAlignment).bytes,
+  };
   const most = {
     tokens: Math.min(request.tokens, Math.floor(bindingLimit / 4 / widestRow(config))),
     scored: Math.min(
@@ -84,13 +94,18 @@ export function planMemory(
         `(${most.scored} scored); lower "dataset.max_length"`,
     );
   }
-  const bytes = (tokens: number, scored: number) =>
+  const otherBytes = (tokens: number, scored: number) =>
+    other ? Math.ceil(tokens * other.perToken + scored * (other.perScored + MIX_BYTES)) : 0;
+  const ownBytes = (tokens: number, scored: number) =>
     Math.ceil(tokens * perToken + scored * perScored);
+  const bytes = (tokens: number, scored: number) =>
+    ownBytes(tokens, scored) + otherBytes(tokens, scored);
   const least = bytes(leastTokens, leastScored);
-  const needed = weights + gradients + moments + least;
+  const needed = weights + gradients + moments + (other?.weights ?? 0) + least;
   if (needed > request.budget) {
     throw new GpuError(
       `Cannot fit the model: weights ${weights} + gradients ${gradients} + moments ${moments} + ` +
+        (other ? `weights of the reference ${other.weights} + ` : "") +
         `activations of one row ${least} = ${needed} bytes, memory_budget is ` +
         `${request.budget}; raise "memory_budget" or lower "dataset.max_length"`,
     );
@@ -100,14 +115,16 @@ export function planMemory(
   const share = wanted === least ? 1 : Math.min(1, (request.budget - needed) / (wanted - least));
   const tokens = leastTokens + Math.floor((most.tokens - leastTokens) * share);
   const scored = leastScored + Math.floor((most.scored - leastScored) * share);
-  const activations = bytes(tokens, scored);
-  const total = weights + gradients + moments + activations;
+  const activations = ownBytes(tokens, scored);
+  const beside = other ? other.weights + otherBytes(tokens, scored) : 0;
+  const total = weights + gradients + moments + activations + beside;
   return {
     capacity: { tokens, scored, vocabularyChunk: chunk },
     weights,
     gradients,
     moments,
     activations,
+    beside,
     total,
     largestBinding: Math.max(
       ...layout.slabs.map((slab) => slab.bytes),

@@ -156,6 +156,27 @@ export function packExamples(examples: readonly TokenizedExample[], sharePrompt:
   return { tokens, scored, ids, positions, mask, segments, sources, targets };
 }
 
+/** Throws `ModelError` where a pack asks for positions or ids that the model does not have. */
+export function checkPack(
+  pack: Pack,
+  examples: readonly TokenizedExample[],
+  model: { readonly maxPositionEmbeddings: number; readonly vocabSize: number },
+): void {
+  const limit = model.maxPositionEmbeddings;
+  if (pack.positions.some((position) => position >= limit)) {
+    throw new ModelError(
+      `A sequence of rows ${examples.map((e) => e.row).join(", ")} is longer than the model's ` +
+        `${limit} positions; lower "dataset.max_length"`,
+    );
+  }
+  if (pack.ids.some((id) => id >= model.vocabSize)) {
+    throw new ModelError(
+      `The tokenizer gives ids beyond the model's vocabulary of ${model.vocabSize}; ` +
+        `use the tokenizer that belongs to the model`,
+    );
+  }
+}
+
 /** Blocks of at most `size` tokens that start at each segment: [blocks, 2] of (first token, count). */
 export function blocksOf(pack: Pack, size: number): Uint32Array {
   const blocks: number[] = [];

@@ -4,6 +4,7 @@
  */
 import type { Gpu } from "../gpu/device.ts";
 import type { View } from "../gpu/program.ts";
+import type { NamedTensor } from "./engine.ts";
 import type { ParameterSpec } from "./param_table.ts";
 import { ModelError } from "./error.ts";
 
@@ -131,6 +132,13 @@ export class SlabSet {
       data.set(new Float32Array(bytes), part.rowBegin * columns);
     }
     return data;
+  }
+
+  /** All values, one parameter at a time, named with a prefix. */
+  async *tensors(prefix = ""): AsyncIterable<NamedTensor> {
+    for (const { name, shape } of this.layout.parameters.values()) {
+      yield { name: prefix + name, shape, data: await this.read(name) };
+    }
   }
 
   clear(): void {

@@ -1,6 +1,8 @@
 // Log-probability of one target in each row, over a vocabulary that is seen in chunks of columns:
-//   accumulate  folds a chunk of logits [rows, stride] into running (max, sum of exp, target logit)
-//   finish      logp = target - max - log(sum),  lse = max + log(sum)
+//   accumulate  folds a chunk of logits [rows, stride] into running (max, sum of exp, target logit,
+//               sum of exp^2)
+//   finish      logp = target - max - log(sum),  lse = max + log(sum),
+//               log_sum_p2 = log of the sum of squared probabilities
 //   backward    in place, logits -> d logits = seed * (onehot - exp(logit - lse))
 // Columns are folded in strips of 256 that start at multiples of 256 of the vocabulary, so that the
 // chunk's size changes no bit. One invocation a row; in backward, four columns of a row.
@@ -15,7 +17,7 @@ struct Params {
 const STRIP4: u32 = 64u;
 const LOWEST: f32 = -3.0e38;
 
-// running[row] = (max, sum, target logit, unused)
+// running[row] = (max, sum of e^(logit - max), target logit, sum of e^(2 (logit - max)))
 @group(0) @binding(1) var<storage, read> logits: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
 @group(0) @binding(3) var<storage, read_write> running: array<vec4<f32>>;
@@ -42,10 +44,15 @@ fn accumulate(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgr
     }
     let highest = max(max(max(top.x, top.y), max(top.z, top.w)), state.x);
     var sum = vec4<f32>(0.0);
+    var squares = vec4<f32>(0.0);
     for (var c = strip; c < end; c++) {
-      sum += keep(exp(logits[base + c] - highest), c * 4u, 0.0);
+      let term = keep(exp(logits[base + c] - highest), c * 4u, 0.0);
+      sum += term;
+      squares += term * term;
     }
-    state.y = state.y * exp(state.x - highest) + ((sum.x + sum.y) + (sum.z + sum.w));
+    let shrink = exp(state.x - highest);
+    state.y = state.y * shrink + ((sum.x + sum.y) + (sum.z + sum.w));
+    state.w = state.w * (shrink * shrink) + ((squares.x + squares.y) + (squares.z + squares.w));
     state.x = highest;
   }
   if (target_id >= params.begin && target_id < params.begin + params.columns) {
@@ -59,6 +66,7 @@ fn accumulate(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgr
 @group(0) @binding(1) var<storage, read> running_in: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> logp: array<f32>;
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>;
+@group(0) @binding(4) var<storage, read_write> log_sum_p2: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn finish(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -68,6 +76,7 @@ fn finish(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups
   let total = log(state.y);
   logp[row] = (state.z - state.x) - total;
   lse[row] = state.x + total;
+  log_sum_p2[row] = log(state.w) - 2.0 * total;
 }
 
 @group(0) @binding(1) var<storage, read_write> d_logits: array<vec4<f32>>;

@@ -1,8 +1,10 @@
 /** The hand-written kernels, loaded by entry point. */
 import type { Gpu } from "../device.ts";
 import { type Kernel, loadKernel } from "../pipeline.ts";
+import blend from "./blend.wgsl" with { type: "text" };
 import columnSum from "./column_sum.wgsl" with { type: "text" };
 import gatherRows from "./gather_rows.wgsl" with { type: "text" };
+import logMix from "./log_mix.wgsl" with { type: "text" };
 import logSoftmax from "./log_softmax.wgsl" with { type: "text" };
 import optimizer from "./optimizer.wgsl" with { type: "text" };
 import rmsNorm from "./rms_norm.wgsl" with { type: "text" };
@@ -17,6 +19,8 @@ export const SOURCES = {
   rope: { code: rope, entries: ["rotate"] },
   swiglu: { code: swiglu, entries: ["forward", "backward"] },
   log_softmax: { code: logSoftmax, entries: ["accumulate", "finish", "backward"] },
+  log_mix: { code: logMix, entries: ["accumulate", "finish"] },
+  blend: { code: blend, entries: ["blend"] },
   optimizer: { code: optimizer, entries: ["squares", "fold", "norm", "adamw", "rmsprop"] },
 } as const;
 

@@ -136,7 +136,7 @@ check("log_softmax", [5 * 12], 5, ([logits], seeds) => {
   rig.run((program) => {
     const launch = () => ({ params, groups, operations });
     program.add(entry("accumulate"), [d, targets, running], launch);
-    program.add(entry("finish"), [running, out, lse], launch);
+    program.add(entry("finish"), [running, out, lse, rig.zeros(5)], launch);
     program.add(entry("backward"), [d, targets, lse, rig.upload(seeds)], launch);
   });
   return { out, gradients: [d] };

@@ -61,7 +61,8 @@ const begins = (c: Case) =>
 function queue(c: Case): Record<string, View> {
   const targets = rig.upload(c.targets), seeds = rig.upload(c.seeds);
   const running = rig.upload(new Float32Array(c.rows * 4).fill(GARBAGE));
-  const logp = rig.zeros(c.rows), lse = rig.zeros(c.rows), stride4 = c.chunk / 4;
+  const logp = rig.zeros(c.rows), lse = rig.zeros(c.rows), squares = rig.zeros(c.rows);
+  const stride4 = c.chunk / 4;
   const chunks = begins(c).map((begin) => ({
     logits: columns(c, begin),
     params: [c.rows, Math.min(c.chunk, c.width - begin), stride4, begin],
@@ -75,13 +76,13 @@ function queue(c: Case): Record<string, View> {
         operations: 1,
       }));
     for (const { logits, params } of chunks) add("accumulate", [logits, targets, running], params);
-    add("finish", [running, logp, lse], [c.rows, 0, 0, 0]);
+    add("finish", [running, logp, lse, squares], [c.rows, 0, 0, 0]);
     for (const { logits, params } of chunks) {
       add("backward", [logits, targets, lse, seeds], params);
     }
   });
   const gradients = chunks.map(({ logits }, i) => [`d${i}`, logits]);
-  return { logp, lse, ...Object.fromEntries(gradients) };
+  return { logp, lse, squares, ...Object.fromEntries(gradients) };
 }
 
 /** The dense gradient [rows, width]; asserts zeros behind the vocabulary. */
@@ -105,7 +106,9 @@ Deno.test("log_softmax equals float64 at 8 shapes, 5 seeds", async () => {
   const found = await rig.finish(cases.map(queue));
   for (const [i, c] of cases.entries()) {
     const kind = KINDS[i % 5], place = `${c.rows} x ${c.width} in ${c.chunk}, ${kind}`;
-    const { logp, lse } = logSoftmax(c.logits, c.targets);
+    const { logp, lse, squares } = logSoftmax(c.logits, c.targets);
+    const log = { ...FORWARD, scale: 1 };
+    assertClose(found[i].squares, squares, log, "log_softmax log sum p^2", place);
     assertClose(found[i].logp, logp, FORWARD, "log_softmax logp", place);
     assertClose(found[i].lse, lse, { ...FORWARD, scale: 1 }, "log_softmax lse", place);
     const d = logSoftmaxBackward(c.logits, c.targets, c.seeds);
@@ -122,6 +125,7 @@ Deno.test("the size of a vocabulary chunk changes no bit", async () => {
   const found = await rig.finish(sizes.map(queue));
   for (const [i, one] of sizes.entries()) {
     assertSameBits(found[i].logp, found[0].logp, `logp in chunks of ${one.chunk}`);
+    assertSameBits(found[i].squares, found[0].squares, `log sum p^2 in chunks of ${one.chunk}`);
     assertSameBits(found[i].lse, found[0].lse, `lse in chunks of ${one.chunk}`);
     assertSameBits(gradient(found[i], one), gradient(found[0], c), `gradient, ${one.chunk}`);
   }
