@@ -63,17 +63,23 @@ function isAveraged({ trainer, loss_type }: TrlArguments): boolean {
     trainer === "CPOTrainer" && (loss_type === "ipo" || loss_type === "simpo");
 }
 
+/** Log-probabilities of the chosen and of the rejected answers of a batch, as TRL's trainer has them. */
+export function answerLogps(given: TrlArguments, { chosen, rejected }: ScoreBatch) {
+  const averaged = isAveraged(given);
+  return [chosen, rejected!].map(({ policy, length }) =>
+    policy.map((p, i) => averaged ? p / length[i] : p)
+  );
+}
+
 /**
  * Log-probabilities and rewards of one batch as a trainer without a reference logs them. The modes
  * here log sums of log-probabilities, and rewards only where there is a reference.
  */
 export function ownMetrics(given: TrlArguments, batch: ScoreBatch): Record<string, number> {
-  const averaged = isAveraged(given), alpha = (given.alpha ?? 0) as number;
-  const side = ({ policy, length }: ScoreBatch["chosen"]) =>
-    policy.map((p, i) => averaged ? p / length[i] : p);
+  const alpha = (given.alpha ?? 0) as number;
   const reward = (logp: number) =>
     given.beta * (alpha === 0 ? logp : (1 - Math.exp(-alpha * logp)) / alpha);
-  const [better, worse] = [side(batch.chosen), side(batch.rejected!)];
+  const [better, worse] = answerLogps(given, batch);
   const [high, low] = [better.map(reward), worse.map(reward)];
   return {
     "logps/chosen": mean(better),

@@ -12,7 +12,7 @@ import { noteMargin } from "../assert_close.ts";
 import { frozenReference, trainSteps } from "./golden_curve.ts";
 import { engineOf, openForTests, printMarginsAtEnd } from "./small_engine.ts";
 import { goldenModel, goldenTest } from "./torch_goldens.ts";
-import { chosenFor, ownMetrics, pending, type TrlArguments } from "./trl_cases.ts";
+import { answerLogps, chosenFor, ownMetrics, pending, type TrlArguments } from "./trl_cases.ts";
 
 const gpu = await openForTests();
 printMarginsAtEnd();
@@ -83,8 +83,13 @@ function meansOfSteps(perCall: readonly Numbers[], accumulation: number): Number
   });
 }
 
-/** What a run here logged in each step, by TRL's names. */
-async function ourSteps(given: TrlArguments): Promise<readonly Numbers[]> {
+/** What a run here logged in each step, by TRL's names, and the log-probabilities of its last. */
+interface Found {
+  readonly steps: readonly Numbers[];
+  readonly answers: readonly number[];
+}
+
+async function trained(given: TrlArguments): Promise<Found> {
   const { engine, reference } = await opened();
   await rewind(engine);
   const { mode: chosen, ...choices } = chosenFor(given);
@@ -96,27 +101,29 @@ async function ourSteps(given: TrlArguments): Promise<readonly Numbers[]> {
     reference: needsReference ? reference : undefined,
     policyIsReference: false,
   });
-  if (needsReference) return steps.map(({ metrics }) => metrics);
-  const own = meansOfSteps(
-    batches.map((batch) => ownMetrics(given, batch)),
-    golden.settings.gradientAccumulation,
-  );
-  return steps.map(({ metrics }, step) => ({ ...metrics, ...own[step] }));
+  const { gradientAccumulation } = golden.settings;
+  const answers = batches.slice(-gradientAccumulation)
+    .flatMap((batch) => answerLogps(given, batch).flatMap((side) => [...side]));
+  if (needsReference) return { steps: steps.map(({ metrics }) => metrics), answers };
+  const own = meansOfSteps(batches.map((batch) => ownMetrics(given, batch)), gradientAccumulation);
+  return { steps: steps.map(({ metrics }, step) => ({ ...metrics, ...own[step] })), answers };
 }
 
 /** Largest share of the tolerance, and where. */
-function worstUse(found: readonly Numbers[], expected: Readonly<Record<string, number[]>>) {
+function worstUse({ steps, answers }: Found, expected: Readonly<Record<string, number[]>>) {
   let worst = { use: 0, place: "" };
   for (const [key, values] of Object.entries(expected)) {
     if (key === "nll_loss") continue; // TRL's own part of a loss that is compared as a whole
-    values.forEach((value, step) => {
-      const ours = found[step][key];
-      const error = Math.abs(ours - value);
-      // The norm is clipped to 1: what counts is its relative error, and that is TRL's own measure.
+    const found = key === "answers" ? answers : steps.map((step) => step[key]);
+    assertEquals(found.length, values.length, key);
+    values.forEach((value, i) => {
+      const error = Math.abs(found[i] - value);
+      // The norm is clipped to 1: what counts is its relative error.
       const size = key === "grad_norm" ? Math.abs(value) : Math.max(1, Math.abs(value));
-      const use = error === 0 ? 0 : error / (TOLERANCE * size);
+      // A number that is missing or no number is the worst of all.
+      const use = Number.isNaN(error) ? Infinity : error / (TOLERANCE * size);
       if (use <= worst.use) return;
-      worst = { use, place: `${key} of step ${step + 1} is ${ours}, TRL's is ${value}` };
+      worst = { use, place: `${key} [${i}] is ${found[i]}, TRL's is ${value}` };
     });
   }
   return worst;
@@ -136,8 +143,7 @@ Deno.test("every loss of TRL has a golden, and every golden is tested or listed 
 for (const [name, given] of Object.entries(cases)) {
   if (waiting.has(name)) continue;
   goldenTest(`ten steps of ${given.trainer} ${name} are those of TRL`, async () => {
-    const found = await ourSteps(given);
-    assertEquals(found.length, golden.settings.steps);
+    const found = await trained(given);
     const { use, place } = worstUse(found, curves[name]);
     noteMargin(`TRL ${name}`, use);
     assert(use <= 1, `${name} uses ${use.toPrecision(3)} of the tolerance: ${place}`);

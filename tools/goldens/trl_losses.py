@@ -19,6 +19,7 @@ import settings
 import trl_cases
 from compact import write_json
 from pairs import make_pairs, text_row
+from trl_watch import AnswerLogps, RowWatcher
 
 STEPS = 10
 WARMUP = 2
@@ -90,40 +91,28 @@ def dataset_rows(case: dict) -> list[dict]:
     ]
 
 
-class Watcher:
-    """A collator that keeps the ids of the answers it is given, for the check of their order."""
-
-    def __init__(self, collate):
-        self.collate, self.seen = collate, []
-
-    def __call__(self, examples):
-        for example in examples:
-            if "completion_ids" in example:
-                self.seen.append((example["prompt_ids"], example["completion_ids"]))
-            elif "chosen_ids" in example:
-                self.seen.append((example["prompt_ids"], example["chosen_ids"], example["rejected_ids"]))
-            else:
-                skip = len(example["prompt_input_ids"])
-                answers = (example[f"{side}_input_ids"][skip:] for side in ("chosen", "rejected"))
-                self.seen.append((example["prompt_input_ids"], *answers))
-        return self.collate(examples)
-
-
 def expected_rows(case: dict) -> list[tuple]:
-    """The rows in the order they are trained on, as `Watcher` notes them."""
-    rows, expected = make_pairs(), []
-    for k in range(STEPS * settings.ACCUMULATION * settings.BATCH):
-        row = rows[k % len(rows)]
-        if case["rows"] == "pairs":
-            expected.append((row["prompt"], row["chosen"], row["rejected"]))
-        else:
-            side = "chosen" if trl_cases.label(k % len(rows)) else "rejected"
-            expected.append((row["prompt"], row[side]))
-    return expected
+    """The rows in the order they are trained on, as `RowWatcher` notes them."""
+    rows = [
+        (row["prompt"], row["chosen"], row["rejected"])
+        if case["rows"] == "pairs"
+        else (row["prompt"], row["chosen" if trl_cases.label(k) else "rejected"])
+        for k, row in enumerate(make_pairs())
+    ]
+    if case["arguments"].get("loss_type") == "kto":
+        # Each prompt with the answer of the row before it in its batch, the first with the last's.
+        rows = [
+            (prompt, answer, rows[k - 1 if k % settings.BATCH else k + settings.BATCH - 1][1])
+            for k, (prompt, answer) in enumerate(rows)
+        ]
+    trained = STEPS * settings.ACCUMULATION * settings.BATCH
+    return [rows[k % len(rows)] for k in range(trained)]
 
 
-def run_case(folder: Path, case: dict, learning_rate: float = LEARNING_RATE) -> list[dict]:
-    """The log of each step; checks the ids and their order."""
+def run_case(
+    folder: Path, case: dict, learning_rate: float = LEARNING_RATE
+) -> tuple[list[dict], list[float]]:
+    """(log of each step, log-probabilities of the last step's answers); checks the ids and their order."""
     with tempfile.TemporaryDirectory() as temporary:
         given = {"ref_model": model(folder, REFERENCE_SCALE)} if case["reference"] else {}
         trainer = case["trainer"](
@@ -133,9 +122,10 @@ def run_case(folder: Path, case: dict, learning_rate: float = LEARNING_RATE) -> 
             processing_class=AutoTokenizer.from_pretrained(folder / "llama"),
             **given,
         )
-        watcher = Watcher(trainer.data_collator)
+        watcher = RowWatcher(trainer.data_collator)
         trainer.data_collator = watcher
         trainer.remove_callback(PrinterCallback)
+        answers = AnswerLogps(trainer)
         trainer.train()
     seen = [tuple(list(ids) for ids in row) for row in watcher.seen]
     expected = expected_rows(case)
@@ -145,13 +135,14 @@ def run_case(folder: Path, case: dict, learning_rate: float = LEARNING_RATE) -> 
     log = [entry for entry in trainer.state.log_history if "loss" in entry]
     if len(log) != STEPS:
         raise RuntimeError(f"{case['name']}: {len(log)} steps were logged")
-    return log
+    return log, answers.of_last(settings.ACCUMULATION, STEPS * settings.ACCUMULATION)
 
 
-def columns(log: list[dict]) -> dict:
-    """One list over the steps for each logged number."""
+def columns(log: list[dict], answers: list[float]) -> dict:
+    """One list over the steps for each logged number, and `answers`: one number an answer."""
     kept = [key for key in KEYS if key in log[0]]
-    return {key: [rounded(entry[key]) for entry in log] for key in kept}
+    curve = {key: [rounded(entry[key]) for entry in log] for key in kept}
+    return {**curve, "answers": [rounded(value) for value in answers]}
 
 
 def movement(trained: dict, still: dict) -> float:
@@ -166,8 +157,8 @@ def write_trl_losses(folder: Path) -> None:
     curves = {}
     for case in trl_cases.all_cases():
         name = case["name"]
-        curves[name] = columns(run_case(folder, case))
-        moved = movement(curves[name], columns(run_case(folder, case, learning_rate=0.0)))
+        curves[name] = columns(*run_case(folder, case))
+        moved = movement(curves[name], columns(*run_case(folder, case, learning_rate=0.0)))
         print(f"{name}: the loss moves by {moved:.0f} tolerances", flush=True)
         if moved < LEAST_MOVEMENT:
             raise RuntimeError(f"{name}: the loss moves by {moved} tolerances only")
@@ -182,6 +173,9 @@ def write_trl_losses(folder: Path) -> None:
     write_json(folder / "trl_losses.json", {
         "settings": described,
         "madeBy": "TRL's trainers, float32",
+        "note": "answers: log-probabilities before the last update, summed over all answer tokens (averaged "
+        "where the trainer takes averages), micro-batch by micro-batch: chosen of each row, then rejected of "
+        "each; with labels, the one answer of each row",
         "arguments": {
             case["name"]: {"trainer": case["trainer"].__name__, **case["arguments"]}
             for case in trl_cases.all_cases()
