@@ -3,14 +3,16 @@
  * decided once, from its first row or by the config; every row that does not fit is dropped with a
  * reason that can be counted.
  */
-import {
-  type ChatRenderer,
-  type Message,
-  parseTranscript,
-  type RenderOptions,
-  renderTranscript,
-} from "./chat_template.ts";
+import type { Message } from "./chat_template.ts";
 import { DataError } from "./error.ts";
+import {
+  ASSISTANT,
+  type Content,
+  isTranscript,
+  type Rendering,
+  renderParts,
+  Unusable,
+} from "./row_text.ts";
 
 /**
  * - `explicit`: {prompt, chosen, rejected}; `prompt_messages` is read for `prompt`
@@ -22,7 +24,10 @@ import { DataError } from "./error.ts";
  */
 export type DataForm = "explicit" | "implicit" | "hh" | "completion" | "messages" | "text";
 
-/** What a mode needs of a row: two answers, one answer, or one answer with a label. */
+/**
+ * What a mode needs of a row: two answers, one answer, or one answer with a label. A pair gives two
+ * answers with a label, see `splitPair`.
+ */
 export type RowUse = "pairs" | "single" | "unpaired";
 
 /** A row as text. The answers of a pair are chosen, then rejected. */
@@ -31,33 +36,23 @@ export interface Example {
   readonly row: number;
   readonly prompt: string;
   readonly answers: readonly string[];
-  /** 1 desirable, 0 undesirable; only for unpaired rows. */
-  readonly label?: number;
+  /** 1 desirable, 0 undesirable; rows of single answers with a label only. */
+  readonly label?: 0 | 1;
 }
 
 /** How rows are read. */
-export interface RowReader {
+export interface RowReader extends Rendering {
   readonly form: DataForm;
   readonly use: RowUse;
-  /** Renders conversations; absent, they become Anthropic-HH transcripts. */
-  readonly chat?: ChatRenderer;
-  /** Rendered turns that end with this text (and blanks) are cut after it. */
-  readonly eosToken?: string;
 }
 
+/** The texts of an example, before it has a number. */
+export type RowTexts = Omit<Example, "row">;
+
 /** A row's texts, or why the row is dropped. */
-export type RowResult =
-  | { readonly prompt: string; readonly answers: readonly string[]; readonly label?: number }
-  | { readonly drop: string };
+export type RowResult = RowTexts | { readonly drop: string };
 
 type Row = Readonly<Record<string, unknown>>;
-/** A part of a row: a text, or messages. */
-type Content = string | readonly Message[];
-
-/** Thrown inside this file only: the row is dropped for this reason. */
-class Unusable extends Error {}
-
-const ASSISTANT = "\n\nAssistant:";
 
 /**
  * The form of a dataset, judged by one row.
@@ -82,31 +77,50 @@ export function detectForm(row: Row, place: string): DataForm {
 /**
  * Whether rows of a form can be used so; checked once before reading.
  *
- * @throws DataError when pairs are needed and the form has single answers, or the other way round.
+ * @throws DataError when pairs are needed and the form has single answers, or labels and it has none.
  */
 export function checkUse(form: DataForm, use: RowUse, place: string): void {
-  const paired = form === "explicit" || form === "implicit" || form === "hh";
-  const ok = use === "pairs" ? paired : use === "single" || form === "completion";
+  const ok = isPaired(form) || use === "single" || (use === "unpaired" && form === "completion");
   if (ok) return;
-  const needed = use === "pairs" ? "pairs of chosen and rejected" : "{prompt, completion, label}";
+  const needed = use === "pairs"
+    ? "pairs of chosen and rejected"
+    : "{prompt, completion, label} or pairs of chosen and rejected";
   throw new DataError(
-    `Reading dataset "${place}": the mode needs ${needed}, the rows have the form "${form}"`,
+    `Reading dataset "${place}": the mode needs ${needed}, the rows have the form "${form}"; ` +
+      `give a dataset of such rows or another mode`,
   );
+}
+
+function isPaired(form: DataForm): boolean {
+  return form === "explicit" || form === "implicit" || form === "hh";
+}
+
+/** Examples that a row of this form gives: two where pairs are used as single answers with a label. */
+export function examplesPerRow(form: DataForm, use: RowUse): 1 | 2 {
+  return use === "unpaired" && isPaired(form) ? 2 : 1;
+}
+
+/** A pair as two single answers: chosen with label 1, then rejected with label 0. */
+export function splitPair({ prompt, answers }: RowTexts): [RowTexts, RowTexts] {
+  const [chosen, rejected] = answers;
+  return [{ prompt, answers: [chosen], label: 1 }, { prompt, answers: [rejected], label: 0 }];
 }
 
 /**
  * Reads one row.
  *
- * @returns prompt and answers (`pairs`: chosen, rejected; else one), ready to be tokenized, or a drop
- * reason. Texts are well-formed Unicode; no answer is blank.
+ * @returns prompt and answers, ready to be tokenized, or a drop reason. There are two answers (chosen,
+ * rejected) for `pairs`, and for `unpaired` where the form is one of pairs (a `label` beside a pair is
+ * not read); else one, for `unpaired` with its label. Texts are well-formed Unicode; no answer is blank.
  */
 export function readRow(row: Row, reader: RowReader): RowResult {
   try {
     const { prompt, answers } = readParts(row, reader);
-    if (reader.use === "pairs" && prompt.trim() === "") throw new Unusable("empty prompt");
+    const pair = readsPair(reader);
+    if (pair && prompt.trim() === "") throw new Unusable("empty prompt");
     if (answers.some((answer) => answer.trim() === "")) throw new Unusable("empty answer");
-    return reader.use === "unpaired"
-      ? { prompt, answers, label: readLabel(row.label) }
+    return reader.use === "unpaired" && !pair
+      ? { prompt, answers, label: readLabel(row) }
       : { prompt, answers };
   } catch (error) {
     if (error instanceof Unusable) return { drop: error.message };
@@ -114,9 +128,14 @@ export function readRow(row: Row, reader: RowReader): RowResult {
   }
 }
 
+/** Whether both answers of a pair are used. */
+function readsPair({ form, use }: RowReader): boolean {
+  return use === "pairs" || examplesPerRow(form, use) === 2;
+}
+
 /** Which answers of a pair are used. */
 function answerKeys(reader: RowReader): string[] {
-  return reader.use === "pairs" ? ["chosen", "rejected"] : ["chosen"];
+  return readsPair(reader) ? ["chosen", "rejected"] : ["chosen"];
 }
 
 function readParts(row: Row, reader: RowReader): { prompt: string; answers: string[] } {
@@ -182,7 +201,7 @@ function readTranscriptPair(row: Row, reader: RowReader): { prompt: string; answ
  */
 function readImplicit(row: Row, reader: RowReader): { prompt: string; answers: string[] } {
   const chosen = content(row, "chosen");
-  const paired = reader.use === "pairs" || (row.rejected !== undefined && row.rejected !== null);
+  const paired = readsPair(reader) || (row.rejected !== undefined && row.rejected !== null);
   const whole = paired ? [chosen, content(row, "rejected")] : [chosen];
   const used = answerKeys(reader).length;
   if (whole.every((part) => typeof part === "string")) {
@@ -219,93 +238,6 @@ function commonMessages(a: readonly Message[], b: readonly Message[]): number {
   return end;
 }
 
-/**
- * Renders a prompt and its answers. Plain texts stay as they are unless there is a chat template: then
- * they are one user turn (or the turns of a transcript) and one assistant turn.
- */
-function renderParts(
-  prompt: Content,
-  answers: readonly Content[],
-  reader: RowReader,
-): { prompt: string; answers: string[] } {
-  if (!reader.chat && typeof prompt === "string") {
-    const plain = answers.map((answer) => {
-      if (typeof answer === "string") return answer;
-      if (answer.length !== 1) throw new Unusable("several messages in an answer");
-      return answer[0].content;
-    });
-    return { prompt, answers: plain };
-  }
-  const opening = typeof prompt === "string" ? promptMessages(prompt) : prompt;
-  if (opening.length === 0) throw new Unusable("empty prompt");
-  // A prompt that ends with the assistant is a turn that the answer goes on with.
-  const open = opening.at(-1)!.role === "assistant";
-  const replies = answers.map((answer) =>
-    typeof answer === "string"
-      ? [{ role: "assistant", content: open ? answer : answer.trim() }]
-      : answer
-  );
-  if (replies.some((reply) => reply.length === 0 || reply.some((m) => m.content.trim() === ""))) {
-    throw new Unusable("empty answer");
-  }
-  return renderConversation(opening, replies, open, reader);
-}
-
-/** A transcript's turns, or the text as one user turn. */
-function promptMessages(prompt: string): Message[] {
-  if (isTranscript(prompt)) {
-    const messages = parseTranscript(prompt);
-    if (messages.at(-1)?.role !== "user") {
-      throw new Unusable("the prompt does not end with a user turn");
-    }
-    return messages;
-  }
-  return prompt.trim() === "" ? [] : [{ role: "user", content: prompt }];
-}
-
-/** Each answer is what the whole conversation adds to the rendered prompt. */
-function renderConversation(
-  opening: readonly Message[],
-  replies: readonly (readonly Message[])[],
-  open: boolean,
-  reader: RowReader,
-): { prompt: string; answers: string[] } {
-  const render = (messages: readonly Message[], options?: RenderOptions) => {
-    try {
-      return (reader.chat ?? renderTranscript)(messages, options);
-    } catch (error) {
-      if (!(error instanceof DataError)) throw error;
-      throw new Unusable(error.message.slice(0, 160));
-    }
-  };
-  const prompt = render(opening, { addGenerationPrompt: !open, continueFinalMessage: open });
-  const answers = replies.map((reply) => {
-    const whole = render(open ? continueLast(opening, reply) : [...opening, ...reply]);
-    if (!whole.startsWith(prompt)) {
-      throw new Unusable("the chat template renders the prompt otherwise when an answer follows");
-    }
-    return cutAfterEos(whole.slice(prompt.length), reader.eosToken);
-  });
-  return { prompt, answers };
-}
-
-/** Joins the first message of a reply to the last one of the prompt. */
-function continueLast(opening: readonly Message[], reply: readonly Message[]): Message[] {
-  const last = opening.at(-1)!;
-  const joined = { ...last, content: last.content + reply[0].content };
-  return [...opening.slice(0, -1), joined, ...reply.slice(1)];
-}
-
-/** Many templates write a newline after the end-of-turn token; nothing is learned from it. */
-function cutAfterEos(answer: string, eosToken?: string): string {
-  const trimmed = answer.trimEnd();
-  return eosToken && trimmed.endsWith(eosToken) ? trimmed : answer;
-}
-
-function isTranscript(value: unknown): boolean {
-  return typeof value === "string" && /(^|\n\n)Human:/.test(value) && value.includes(ASSISTANT);
-}
-
 /** A text of a row, well-formed. */
 function text(row: Row, key: string): string {
   const value = content(row, key);
@@ -327,8 +259,11 @@ function content(row: Row, key: string): Content {
   });
 }
 
-function readLabel(value: unknown): number {
+/** A label as JSON has it; numbers and texts that only look like one are not guessed at. */
+function readLabel(row: Row): 0 | 1 {
+  const value = Object.hasOwn(row, "label") ? row.label : undefined;
+  if (value === undefined || value === null) throw new Unusable(`"label" is missing`);
   if (value === true || value === 1) return 1;
   if (value === false || value === 0) return 0;
-  throw new Unusable(`"label" is not true or false`);
+  throw new Unusable(`"label" is not true, false, 1 or 0`);
 }

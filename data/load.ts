@@ -1,14 +1,17 @@
 /** From a file of rows to tokenized training and validation data, with an account of every row. */
 import type { DataSource } from "./byte_source.ts";
+import { type DataReport, describeDrops, ReportBuilder } from "./data_report.ts";
 import { DataError } from "./error.ts";
-import { checkUse, type DataForm, detectForm, readRow } from "./formats.ts";
-import type { Example, RowReader, RowUse } from "./formats.ts";
+import { checkUse, detectForm, examplesPerRow, readRow, splitPair } from "./formats.ts";
+import type { DataForm, Example, RowReader, RowTexts, RowUse } from "./formats.ts";
 import { openJsonLines, type RowDataset } from "./jsonl.ts";
 import { ExampleHash, PackedExamples } from "./packed_examples.ts";
 import { splitRows } from "./sampler.ts";
 import { parseSubset, resolveSubset } from "./subset.ts";
 import { type TokenizedExample, tokenizeExample, type TokenLimits } from "./tokenize.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
+
+export { type DataReport, describeDrops };
 
 /** What to load and how. */
 export interface LoadOptions {
@@ -33,40 +36,15 @@ export interface LoadOptions {
   readonly memoryBytes?: number;
 }
 
-/** Usable rows, in file order. */
+/** Usable rows, in file order; of a pair used as two single answers chosen comes before rejected. */
 export interface TokenizedDataset {
   readonly length: number;
   /** Token ids of the i-th usable row. */
   get(i: number): TokenizedExample;
   /** Texts of the i-th usable row. */
   text(i: number): Example;
-  /** Changes with any token, boundary or row number of the dataset: a key for caches. */
+  /** Changes with any token, boundary, label or row number of the dataset: a key for caches. */
   readonly fingerprint: string;
-}
-
-/** Account of one dataset; lengths in tokens. */
-export interface DataReport {
-  readonly name: string;
-  readonly form: DataForm;
-  /** Rows read, after `subset` and split. */
-  readonly rows: number;
-  readonly kept: number;
-  /** Dropped rows by reason. */
-  readonly dropped: Readonly<Record<string, number>>;
-  /** `file:line` of the first row dropped for each reason. */
-  readonly droppedAt: Readonly<Record<string, string>>;
-  /** Kept rows that a length limit cut. */
-  readonly truncated: number;
-  /** Kept pairs whose two answers are the same tokens: they teach nothing. */
-  readonly equal: number;
-  /** Tokens of all sequences, the prompt counted for each answer. */
-  readonly tokens: number;
-  readonly scoredTokens: number;
-  /** Tokens that are run through a model when the common prompt is run once. */
-  readonly sharedTokens: number;
-  readonly maxSequence: number;
-  readonly maxPrompt: number;
-  readonly maxAnswer: number;
 }
 
 /** Everything a run reads. */
@@ -86,7 +64,10 @@ const DEFAULT_MEMORY_BYTES = 2 ** 28;
  * are counted before training begins.
  *
  * Row numbers (`Example.row`) count the rows of `source` from 0, whatever the subset; those of a
- * validation file go on after the last row of `source`.
+ * validation file go on after the last row of `source`. Where pairs are used as single answers with a
+ * label, row r of the file gives two examples: 2 r is its chosen answer, 2 r + 1 the rejected one. Both
+ * are on the same side of the split, which is made of rows of the file, as the subset is. A pair that
+ * cannot be read drops both; a length limit drops the answer that breaks it.
  *
  * @throws DataError when a file is broken or leaves no usable training row, or a chat template is asked
  * for and the tokenizer has none.
@@ -117,7 +98,11 @@ export async function loadDataset(options: LoadOptions): Promise<LoadedData> {
     const store = new Store(options);
     const train = await store.load(file, rows(split.train), 0);
     const others = held
-      ? await store.load(held, Uint32Array.from({ length: held.length }, (_, i) => i), file.length)
+      ? await store.load(
+        held,
+        Uint32Array.from({ length: held.length }, (_, i) => i),
+        file.length * train.perRow,
+      )
       : await store.load(file, rows(split.validation), 0);
     if (train.data.length === 0) {
       throw new DataError(
@@ -133,17 +118,6 @@ export async function loadDataset(options: LoadOptions): Promise<LoadedData> {
     close();
     throw error;
   }
-}
-
-/**
- * Drops as one line of text: `4 unlike prompts (file:12), 4 empty answer (file:96)`; empty when
- * nothing was dropped. The most frequent reason comes first.
- */
-export function describeDrops(report: DataReport): string {
-  return Object.entries(report.dropped)
-    .sort(([, a], [, b]) => b - a)
-    .map(([reason, count]) => `${count} ${reason} (first at ${report.droppedAt[reason]})`)
-    .join(", ");
 }
 
 /** Reads rows with one set of options; the datasets of a run share its memory. */
@@ -162,22 +136,19 @@ class Store {
     }
   }
 
+  /** @param firstId number of the file's first example. */
   async load(
     file: RowDataset,
     rows: Uint32Array,
-    rowOffset: number,
-  ): Promise<{ data: TokenizedDataset; report: DataReport }> {
-    const { form = "auto", use, tokenizer, limits, onProgress } = this.#options;
-    const reader: RowReader = {
-      form: form === "auto" ? detectForm(file.get(0), file.place(0)) : form,
-      use,
-      chat: this.#options.chatTemplate ? tokenizer.chatTemplate : undefined,
-      eosToken: tokenizer.eosToken,
-    };
-    checkUse(reader.form, use, file.place(0));
-    const counts = new ReportBuilder(file, reader.form);
+    firstId: number,
+  ): Promise<{ data: TokenizedDataset; report: DataReport; perRow: number }> {
+    const { tokenizer, limits, onProgress } = this.#options;
+    const reader = this.#reader(file);
+    const counts = new ReportBuilder(file, reader.form, reader.use);
     const packed = new PackedExamples();
     const hash = new ExampleHash();
+    const perRow = examplesPerRow(reader.form, reader.use);
+    // Numbers of examples from 0; those of row r begin at perRow * r.
     const kept: number[] = [];
     for (const [done, row] of rows.entries()) {
       if (done % 512 === 511) {
@@ -185,29 +156,33 @@ class Store {
         // Lets messages and signals through; a large file takes minutes.
         await new Promise((resolve) => setTimeout(resolve));
       }
-      const parts = readRow(file.get(row), reader);
-      const result = "drop" in parts
-        ? parts
-        : tokenizeExample({ row: row + rowOffset, ...parts }, tokenizer, limits);
-      counts.add(row, result);
-      if ("drop" in result) continue;
-      kept.push(row);
-      hash.add(result.example);
-      // The first rows stay in memory; once one did not fit, no later one is stored.
-      if (packed.length === kept.length - 1 && packed.bytes <= this.#memory) {
-        packed.push(result.example);
+      const texts = readTexts(file, row, reader);
+      for (let part = 0; part < perRow; part++) {
+        const id = perRow * row + part;
+        const result = "drop" in texts
+          ? texts
+          : tokenizeExample({ row: firstId + id, ...texts[part] }, tokenizer, limits);
+        counts.add(row, result);
+        if ("drop" in result) continue;
+        kept.push(id);
+        hash.add(result.example);
+        // The first rows stay in memory; once one did not fit, no later one is stored.
+        if (packed.length === kept.length - 1 && packed.bytes <= this.#memory) {
+          packed.push(result.example);
+        }
       }
     }
     if (rows.length > 511) onProgress?.(rows.length, rows.length);
     this.#memory = Math.max(0, this.#memory - packed.bytes);
+    const place = (i: number) => file.place(Math.floor(kept[i] / perRow));
     const text = (i: number): Example => {
-      const parts = readRow(file.get(kept[i]), reader);
-      if ("drop" in parts) throw new DataError(changedMessage(file.place(kept[i])));
-      return { row: kept[i] + rowOffset, ...parts };
+      const texts = readTexts(file, Math.floor(kept[i] / perRow), reader);
+      if ("drop" in texts) throw new DataError(changedMessage(place(i)));
+      return { row: firstId + kept[i], ...texts[kept[i] % perRow] };
     };
     const retokenize = (i: number) => {
       const result = tokenizeExample(text(i), tokenizer, limits);
-      if ("drop" in result) throw new DataError(changedMessage(file.place(kept[i])));
+      if ("drop" in result) throw new DataError(changedMessage(place(i)));
       return result.example;
     };
     const data: TokenizedDataset = {
@@ -216,70 +191,35 @@ class Store {
       text,
       fingerprint: hash.digest(),
     };
-    return { data, report: counts.finish() };
+    return { data, report: counts.finish(), perRow };
   }
+
+  /** How the rows of a file are read, which its first row decides where the config does not. */
+  #reader(file: RowDataset): RowReader {
+    const { form = "auto", use, tokenizer, chatTemplate } = this.#options;
+    const reader: RowReader = {
+      form: form === "auto" ? detectForm(file.get(0), file.place(0)) : form,
+      use,
+      chat: chatTemplate ? tokenizer.chatTemplate : undefined,
+      eosToken: tokenizer.eosToken,
+    };
+    checkUse(reader.form, use, file.place(0));
+    return reader;
+  }
+}
+
+/** The examples of a row as text, or why it gives none. */
+function readTexts(
+  file: RowDataset,
+  row: number,
+  reader: RowReader,
+): readonly RowTexts[] | { readonly drop: string } {
+  const result = readRow(file.get(row), reader);
+  if ("drop" in result) return result;
+  return examplesPerRow(reader.form, reader.use) === 2 ? splitPair(result) : [result];
 }
 
 function changedMessage(place: string): string {
   return `Reading dataset "${place}": the row was usable when the run began and is not any more, ` +
     `do not change the file during a run`;
-}
-
-/** Adds up a report. */
-class ReportBuilder {
-  #file: RowDataset;
-  #report;
-
-  constructor(file: RowDataset, form: DataForm) {
-    this.#file = file;
-    this.#report = {
-      name: file.name,
-      form,
-      rows: 0,
-      kept: 0,
-      // Reasons may hold words of the data, such as a role: no inherited keys.
-      dropped: Object.create(null) as Record<string, number>,
-      droppedAt: Object.create(null) as Record<string, string>,
-      truncated: 0,
-      equal: 0,
-      tokens: 0,
-      scoredTokens: 0,
-      sharedTokens: 0,
-      maxSequence: 0,
-      maxPrompt: 0,
-      maxAnswer: 0,
-    };
-  }
-
-  add(row: number, result: ReturnType<typeof tokenizeExample>): void {
-    const report = this.#report;
-    report.rows++;
-    if ("drop" in result) {
-      report.dropped[result.drop] = (report.dropped[result.drop] ?? 0) + 1;
-      report.droppedAt[result.drop] ??= this.#file.place(row);
-      return;
-    }
-    const { prompt, answers } = result.example;
-    report.kept++;
-    if (result.truncated) report.truncated++;
-    if (answers.length === 2 && equalIds(answers[0].ids, answers[1].ids)) report.equal++;
-    report.sharedTokens += prompt.length;
-    for (const { ids, scoredFrom } of answers) {
-      const scored = ids.length - scoredFrom;
-      report.tokens += prompt.length + ids.length;
-      report.sharedTokens += ids.length;
-      report.scoredTokens += scored;
-      report.maxSequence = Math.max(report.maxSequence, prompt.length + ids.length);
-      report.maxPrompt = Math.max(report.maxPrompt, prompt.length + scoredFrom);
-      report.maxAnswer = Math.max(report.maxAnswer, scored);
-    }
-  }
-
-  finish(): DataReport {
-    return this.#report;
-  }
-}
-
-function equalIds(a: Uint32Array, b: Uint32Array): boolean {
-  return a.length === b.length && a.every((id, i) => id === b[i]);
 }

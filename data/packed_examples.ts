@@ -4,8 +4,8 @@ import type { TokenizedExample } from "./tokenize.ts";
 const CHUNK_WORDS = 1 << 20;
 
 /**
- * Append-only store of tokenized examples. An example is a run of u32 words: row, prompt length,
- * number of answers, (length, scoredFrom) of each, then the ids.
+ * Append-only store of tokenized examples. An example is a run of u32 words: row, prompt length, number
+ * of answers with the label, (length, scoredFrom) of each answer, then the ids.
  */
 export class PackedExamples {
   #chunks: Uint32Array[] = [];
@@ -27,7 +27,7 @@ export class PackedExamples {
   /** Appends an example. */
   push(example: TokenizedExample): void {
     const { row, prompt, answers } = example;
-    const header = [row, prompt.length, answers.length];
+    const header = [row, prompt.length, answersAndLabel(example)];
     for (const { ids, scoredFrom } of answers) header.push(ids.length, scoredFrom);
     let words = header.length + prompt.length;
     for (const { ids } of answers) words += ids.length;
@@ -50,7 +50,8 @@ export class PackedExamples {
     if (place === undefined) throw new RangeError(`Example ${i} is not in the store`);
     const chunk = this.#chunks[Math.floor(place / 2 ** 29)];
     const start = place % 2 ** 29;
-    const [row, promptLength, count] = chunk.subarray(start, start + 3);
+    const [row, promptLength, both] = chunk.subarray(start, start + 3);
+    const count = both & 0xffff, label = both >>> 16;
     let at = start + 3 + 2 * count;
     const take = (length: number) => chunk.slice(at, at += length);
     const prompt = take(promptLength);
@@ -58,18 +59,27 @@ export class PackedExamples {
       const [length, scoredFrom] = chunk.subarray(start + 3 + 2 * a, start + 5 + 2 * a);
       return { ids: take(length), scoredFrom };
     });
-    return { row, prompt, answers };
+    return { row, prompt, answers, ...label > 0 && { label: label === 2 ? 1 : 0 } };
   }
 }
 
-/** Identifies a sequence of tokenized examples, row numbers and boundaries included. */
+/**
+ * The number of answers in the low 16 bits, label + 1 above them. Without a label that is the number of
+ * answers alone, so that the fingerprints of such data, which caches and checkpoints hold, stay.
+ */
+function answersAndLabel({ answers, label }: TokenizedExample): number {
+  return answers.length + (label === undefined ? 0 : (label + 1) << 16);
+}
+
+/** Identifies a sequence of tokenized examples; row numbers, boundaries and labels included. */
 export class ExampleHash {
   #a = 0x811c9dc5;
   #b = 0x9747b28c;
 
   /** Takes in the next example. */
-  add({ row, prompt, answers }: TokenizedExample): void {
-    for (const word of [row, prompt.length, answers.length]) this.#word(word);
+  add(example: TokenizedExample): void {
+    const { row, prompt, answers } = example;
+    for (const word of [row, prompt.length, answersAndLabel(example)]) this.#word(word);
     for (const id of prompt) this.#word(id);
     for (const { ids, scoredFrom } of answers) {
       this.#word(ids.length);

@@ -22,6 +22,8 @@ export interface TokenizedExample {
   readonly row: number;
   readonly prompt: Uint32Array;
   readonly answers: readonly TokenizedAnswer[];
+  /** 1 desirable, 0 undesirable; rows of single answers with a label only. */
+  readonly label?: 0 | 1;
 }
 
 /** Limits in tokens, applied in this order; an absent one does not cut. */
@@ -83,7 +85,7 @@ export function tokenizeExample(
     }
     sequences.push(cut);
   }
-  return { example: sharePrompt(example.row, sequences), truncated };
+  return { example: sharePrompt(example, sequences), truncated };
 }
 
 /** Appends the end-of-text token unless it is there. */
@@ -112,7 +114,10 @@ function truncate(sequence: Sequence, limits: TokenLimits): Sequence {
  * Takes out the common beginning of all sequences. It ends where the first scored token of any answer
  * stands, so that every scored token is in an answer's own ids.
  */
-function sharePrompt(row: number, sequences: readonly Sequence[]): TokenizedExample {
+function sharePrompt(
+  { row, label }: Example,
+  sequences: readonly Sequence[],
+): TokenizedExample {
   const scored = sequences.map(({ boundary }) => Math.max(boundary, 1));
   let shared = Math.min(...scored);
   for (const { ids } of sequences) shared = Math.min(shared, commonLength(sequences[0].ids, ids));
@@ -123,6 +128,7 @@ function sharePrompt(row: number, sequences: readonly Sequence[]): TokenizedExam
       ids: ids.slice(shared),
       scoredFrom: scored[a] - shared,
     })),
+    ...label !== undefined && { label },
   };
 }
 

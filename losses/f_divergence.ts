@@ -38,22 +38,26 @@ export function cappedExp(x: number): number {
   return Math.exp(Math.min(x, LARGEST_EXPONENT));
 }
 
+/** e^x - 1, stopped with {@linkcode cappedExp}, exact near 0. */
+function cappedExpm1(x: number): number {
+  return Math.expm1(Math.min(x, LARGEST_EXPONENT));
+}
+
 /**
- * f(t) of a log-ratio t (nats) and f'(t): reverse_kl t, forward_kl -e^-t, js_divergence log s(t),
- * alpha_divergence e^((a-1)t) / (a-1).
+ * f(t) of a log-ratio t (nats) and f'(t): reverse_kl t, forward_kl 1 - e^-t, js_divergence
+ * log 2 + log s(t), alpha_divergence (e^((a-1)t) - 1) / (a-1). All are 0 at t = 0: a constant would
+ * cancel in f(c) - f(r), but not in averages over answers of different lengths.
  */
 export function divergenceScore(t: number, options: Options): Score {
   switch (options.f_divergence_type) {
     case "forward_kl": {
-      const e = cappedExp(-t);
-      return { value: -e, slope: e };
+      return { value: -cappedExpm1(-t), slope: cappedExp(-t) };
     }
     case "js_divergence":
-      return { value: logSigmoid(t), slope: sigmoid(-t) };
+      return { value: Math.LN2 + logSigmoid(t), slope: sigmoid(-t) };
     case "alpha_divergence": {
       const a = (options.f_alpha_divergence_coef as number) - 1;
-      const e = cappedExp(a * t);
-      return { value: e / a, slope: e };
+      return { value: cappedExpm1(a * t) / a, slope: cappedExp(a * t) };
     }
     default:
       return { value: t, slope: 1 };

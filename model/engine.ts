@@ -18,6 +18,8 @@ export interface TokenizedExample {
   readonly row: number;
   readonly prompt: Uint32Array;
   readonly answers: readonly TokenizedAnswer[];
+  /** 1 desirable, 0 undesirable; rows of single answers with a label only. */
+  readonly label?: 0 | 1;
 }
 
 /** What a score is asked for beside log-probabilities. */

@@ -1,7 +1,15 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { compileChatTemplate } from "../../data/chat_template.ts";
 import { DataError } from "../../data/error.ts";
-import { checkUse, type DataForm, detectForm, readRow, type RowUse } from "../../data/formats.ts";
+import {
+  checkUse,
+  type DataForm,
+  detectForm,
+  examplesPerRow,
+  readRow,
+  type RowUse,
+  splitPair,
+} from "../../data/formats.ts";
 
 const user = (content: string) => ({ role: "user", content });
 const assistant = (content: string) => ({ role: "assistant", content });
@@ -40,9 +48,22 @@ Deno.test("detectForm() knows the forms by their keys", () => {
 
 Deno.test("checkUse() refuses single answers where pairs are needed", () => {
   assertThrows(() => checkUse("text", "pairs", "f:1"), DataError, "needs pairs");
-  assertThrows(() => checkUse("explicit", "unpaired", "f:1"), DataError, "label");
+  assertThrows(() => checkUse("completion", "pairs", "f:1"), DataError, "needs pairs");
+  for (const form of ["text", "messages"] as const) {
+    assertThrows(
+      () => checkUse(form, "unpaired", "f:1"),
+      DataError,
+      `"f:1": the mode needs {prompt, completion, label} or pairs of chosen and rejected, the rows ` +
+        `have the form "${form}"; give a dataset of such rows or another mode`,
+    );
+  }
   checkUse("explicit", "single", "f:1");
-  checkUse("completion", "unpaired", "f:1");
+  for (const form of ["completion", "explicit", "implicit", "hh"] as const) {
+    checkUse(form, "unpaired", "f:1");
+    assertEquals(examplesPerRow(form, "unpaired"), form === "completion" ? 1 : 2);
+    assertEquals(examplesPerRow(form, "single"), 1);
+    assertEquals(examplesPerRow(form, "pairs"), 1);
+  }
 });
 
 // The user's rule; facts from dynamic-dpo-v1 `src/data/hh_dataset.py`.
@@ -188,13 +209,81 @@ Deno.test("readRow() reads single answers", () => {
     prompt: "<user>a</s>\n<assistant>b</s>\n<user>c</s>\n<assistant>",
     answers: ["d</s>"],
   });
+});
+
+Deno.test("readRow() reads labels true, false, 1 and 0, and nothing that only looks like one", () => {
+  const row = { prompt: "a", completion: "b" };
   for (const [label, value] of [[true, 1], [false, 0], [1, 1], [0, 0]] as const) {
-    assertEquals(read({ prompt: "a", completion: "b", label }, "completion", "unpaired"), {
+    assertEquals(read({ ...row, label }, "completion", "unpaired"), {
       prompt: "a",
       answers: ["b"],
       label: value,
     });
   }
+  const missing = { drop: '"label" is missing' };
+  assertEquals(read(row, "completion", "unpaired"), missing);
+  assertEquals(read({ ...row, label: null }, "completion", "unpaired"), missing);
+  const inherited = Object.assign(Object.create({ label: 1 }), row);
+  assertEquals(read(inherited, "completion", "unpaired"), missing);
+  for (const label of ["yes", "true", "1", "", 2, -1, 0.5, [], [1], {}, { label: 1 }]) {
+    assertEquals(read({ ...row, label }, "completion", "unpaired"), {
+      drop: '"label" is not true, false, 1 or 0',
+    });
+  }
+  // Fine-tuning has no use for labels, so it does not judge them.
+  for (const label of [undefined, null, "yes", 2, 0]) {
+    assertEquals(read({ ...row, label }, "completion", "single"), { prompt: "a", answers: ["b"] });
+  }
+});
+
+Deno.test("readRow() renders a labelled row as the same row without its label", () => {
+  const prompt = [user("hi"), assistant("yes?"), user("a joke")];
+  const rows = [
+    { prompt, completion: "one" },
+    { prompt, completion: [assistant("one")] },
+    { prompt: null, prompt_messages: prompt, completion: assistant("one") },
+    { prompt: "hi", completion: " one " },
+    { prompt: "", completion: "one" },
+    { prompt: "hi", completion: "\n" },
+    { prompt: "hi", completion: [] },
+    { prompt: "hi" },
+  ];
+  for (const readOne of [read, readChat]) {
+    for (const row of rows) {
+      const single = readOne(row, "completion", "single");
+      assertEquals(
+        readOne({ ...row, label: false }, "completion", "unpaired"),
+        "drop" in single ? single : { ...single, label: 0 },
+      );
+    }
+  }
+  assertEquals(readChat({ ...rows[1], label: 1 }, "completion", "unpaired"), {
+    prompt: "<user>hi</s>\n<assistant>yes?</s>\n<user>a joke</s>\n<assistant>",
+    answers: ["one</s>"],
+    label: 1,
+  });
+});
+
+Deno.test("readRow() reads a pair for unpaired use as it does for pairs, whatever label is beside it", () => {
+  const hh = "\n\nHuman: hi\n\nAssistant:";
+  const rows: [Record<string, unknown>, DataForm][] = [
+    [{ prompt: "p", chosen: "c", rejected: "r" }, "explicit"],
+    [{ prompt: " ", chosen: "c", rejected: "r" }, "explicit"],
+    [{ prompt: "p", chosen: "c", rejected: " " }, "explicit"],
+    [{ prompt: "p", chosen: "c" }, "explicit"],
+    [{ chosen: "p c", rejected: "p r" }, "implicit"],
+    [{ chosen: "c", rejected: "r" }, "implicit"],
+    [{ chosen: [user("p"), assistant("c")], rejected: [user("p"), assistant("r")] }, "implicit"],
+    [{ chosen: `${hh} c`, rejected: `${hh} r` }, "hh"],
+    [{ chosen: `${hh} c`, rejected: "other" }, "hh"],
+  ];
+  for (const [row, form] of rows) {
+    assertEquals(read({ ...row, label: "yes" }, form, "unpaired"), read(row, form, "pairs"));
+  }
+  assertEquals(splitPair({ prompt: "p", answers: ["c", "r"] }), [
+    { prompt: "p", answers: ["c"], label: 1 },
+    { prompt: "p", answers: ["r"], label: 0 },
+  ]);
 });
 
 Deno.test("readRow() gives each unusable row a reason", () => {
@@ -215,7 +304,6 @@ Deno.test("readRow() gives each unusable row a reason", () => {
     [{ messages: "a" }, "messages", "single", "no conversation"],
     [{ text: " " }, "text", "single", "empty answer"],
     [{ text: [user("a")] }, "text", "single", '"text" is not text'],
-    [{ prompt: "a", completion: "b", label: "yes" }, "completion", "unpaired", '"label" is not'],
   ];
   for (const [row, form, use, reason] of cases) {
     const result = read(row, form, use) as { drop: string };

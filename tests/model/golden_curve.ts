@@ -3,12 +3,14 @@ import pairs from "../goldens/torch/pairs.json" with { type: "json" };
 import type { Gpu } from "../../gpu/device.ts";
 import type { Json, LossMode, Metrics, Options } from "../../losses/loss_mode.ts";
 import { defaultOptions } from "../../losses/options.ts";
+import type { PairLossChoice } from "../../losses/pair_loss.ts";
 import type { TokenizedExample } from "../../model/engine.ts";
 import type { LlamaEngine } from "../../model/llama.ts";
 import { answerSums, type TrainingDataset } from "../../trainer/decision_set.ts";
 import { optimizerStep, type StepResult } from "../../trainer/optimizer_step.ts";
 import type { LoopSettings, TrainingRun } from "../../trainer/run.ts";
-import { collect, engineOf, row } from "./small_engine.ts";
+import type { ReferenceLogps } from "../../trainer/reference_cache.ts";
+import { collect, engineOf, type Model, row } from "./small_engine.ts";
 import { goldenModel, type GoldenName } from "./torch_goldens.ts";
 
 const dataset: TrainingDataset = {
@@ -69,8 +71,8 @@ export interface Curve {
 }
 
 /** Summed log-probabilities of all rows under a model that is then freed, as if cached. */
-async function frozenReference(gpu: Gpu, name: GoldenName) {
-  const engine = await engineOf(gpu, goldenModel(name), { optimizer: undefined, tokens: 170 });
+export async function frozenReference(gpu: Gpu, model: Model): Promise<ReferenceLogps> {
+  const engine = await engineOf(gpu, model, { optimizer: undefined, tokens: 170 });
   const rows: TokenizedExample[] = [];
   for (let i = 0; i < dataset.length; i++) rows.push(await dataset.get(i));
   const sums = answerSums(await engine.score(rows));
@@ -81,22 +83,49 @@ async function frozenReference(gpu: Gpu, name: GoldenName) {
   };
 }
 
-/** Trains the model `llama` with a mode; `reference` names the frozen model. */
-export async function trainCurve(gpu: Gpu, mode: LossMode, golden: {
+/** What is trained with: the settings of a golden, and what its mode needs. */
+export interface CurveChoices {
   readonly settings: CurveSettings;
-  readonly reference?: GoldenName;
   readonly options?: Options;
-}): Promise<Curve> {
-  const engine: LlamaEngine = await engineOf(gpu, goldenModel("llama"));
-  const { settings, reference } = golden;
-  const modeOptions = { ...defaultOptions(mode.options), ...golden.options };
+  readonly lossTypes?: readonly PairLossChoice[];
+}
+
+/** Trains the model `llama` with a mode; `reference` names the frozen model. */
+export async function trainCurve(
+  gpu: Gpu,
+  mode: LossMode,
+  golden: CurveChoices & { readonly reference?: GoldenName },
+): Promise<Curve> {
+  const engine = await engineOf(gpu, goldenModel("llama"));
+  const { reference } = golden;
+  const steps = await trainSteps(engine, mode, {
+    ...golden,
+    reference: reference && await frozenReference(gpu, goldenModel(reference)),
+    policyIsReference: reference === "llama",
+  });
+  const weights = await collect(engine.weights());
+  engine.destroy();
+  return { steps, weights };
+}
+
+/** The optimizer steps of a golden from the weights that the engine has. */
+export async function trainSteps(
+  engine: LlamaEngine,
+  mode: LossMode,
+  { settings, reference, policyIsReference, options, lossTypes }: CurveChoices & {
+    readonly reference?: ReferenceLogps;
+    readonly policyIsReference: boolean;
+  },
+): Promise<readonly StepResult[]> {
+  const modeOptions = { ...defaultOptions(mode.options), ...options };
   const run: TrainingRun = {
     settings: loopSettings(settings),
     mode,
     modeOptions,
+    lossTypes,
     engine,
-    reference: reference && await frozenReference(gpu, reference),
-    policyIsReference: reference === "llama",
+    reference,
+    policyIsReference,
     train: dataset,
     outputFolder: "",
     configId: "",
@@ -117,7 +146,5 @@ export async function trainCurve(gpu: Gpu, mode: LossMode, golden: {
     ({ modeState, microStep } = result);
     steps.push(result);
   }
-  const weights = await collect(engine.weights());
-  engine.destroy();
-  return { steps, weights };
+  return steps;
 }

@@ -3,6 +3,7 @@
     pip install -r tools/goldens/requirements.txt     (the CPU build of torch is enough)
     python3 tools/goldens/make_goldens.py             writes tests/goldens/torch and MANIFEST.json
     python3 tools/goldens/make_goldens.py --check     makes all again elsewhere and compares bytes
+    python3 tools/goldens/make_goldens.py --losses    makes trl_losses.json only, and the manifest
 
 Everything is seeded and runs on one thread. Numbers made in float64 are the same wherever the
 versions of the manifest run; the float32 run of TRL may differ in its last bits on another CPU.
@@ -29,6 +30,7 @@ import curves  # noqa: E402
 import optimizers  # noqa: E402
 import parity  # noqa: E402
 import tiny_models  # noqa: E402
+import trl_losses  # noqa: E402
 import trl_run  # noqa: E402
 
 PACKAGES = (
@@ -56,6 +58,7 @@ def make_all(folder: Path) -> None:
     curves.write_sft(folder)
     curves.write_risk(folder)
     curves.write_beta_dpo(folder)
+    trl_losses.write_trl_losses(folder)
 
 
 def write_manifest(folder: Path) -> None:
@@ -100,12 +103,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Make the goldens of tests/goldens/torch")
     parser.add_argument("--out", type=Path, default=DEFAULT_FOLDER)
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    parser.add_argument("--losses", action="store_true", help="write trl_losses.json, keep the rest")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     if arguments.check:
         return check(arguments.out)
-    make_all(arguments.out)
+    if arguments.losses:
+        trl_losses.write_trl_losses(arguments.out)
+    else:
+        make_all(arguments.out)
     write_manifest(arguments.out)
     return 0
 
