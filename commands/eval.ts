@@ -65,6 +65,7 @@ export async function run(args: string[]): Promise<number> {
       mode: session.mode,
       modeOptions: session.modeOptions,
       lossTypes: session.lossTypes,
+      modifiers: session.settings.modifiers,
       state: saved.state,
       place: { microStep: 0, optimizerStep: saved.optimizerStep, epoch: 0, accumulation: 1 },
     });

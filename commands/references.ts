@@ -20,10 +20,10 @@ export function engineOptions(
   session: Session,
   { frozen, held = 0 }: { frozen: boolean; held?: number },
 ): LlamaOptions {
-  const { settings, data, mode, modeOptions } = session;
-  const { scope } = mode.needs(modeOptions);
-  const { decisionSize } = runSize(settings, data.train.length, scope);
-  const sizes = largestSets([data.train, data.validation], decisionSize, settings.sharePrompt);
+  const { settings, data, needs, reference } = session;
+  const { sharePrompt } = settings;
+  const { decisionSize } = runSize(settings, data.train.length, needs.scope);
+  const sizes = largestSets([data.train, data.validation], decisionSize, { sharePrompt, needs });
   const samples = sampleTokens(session);
   return {
     // What another model holds on the GPU is not there for this one.
@@ -32,8 +32,44 @@ export function engineOptions(
     tokens: Math.max(sizes.tokens, samples),
     leastTokens: Math.max(sizes.leastTokens, samples),
     optimizer: frozen ? undefined : settings.optimizer.kind,
-    sharePrompt: settings.sharePrompt,
+    sharePrompt,
+    beside: needs.reference === "live" ? reference!.config : undefined,
   };
+}
+
+/** The reference beside a policy during training: it runs the policy's chunks, and its memory is planned. */
+function besideOptions(policy: LlamaEngine, sharePrompt: boolean): LlamaOptions {
+  const { tokens, scored } = policy.plan.capacity;
+  return {
+    budget: Infinity,
+    tokens,
+    scored,
+    leastTokens: tokens,
+    leastScored: scored,
+    sharePrompt,
+  };
+}
+
+/** A reference that stays on the GPU, for mixtures and moves. */
+async function openLive(
+  gpu: Gpu,
+  session: Session,
+  policy: LlamaEngine,
+  prompts: readonly string[],
+): Promise<References> {
+  const { settings, needs } = session;
+  const engine = await session.reference!.load(gpu, besideOptions(policy, settings.sharePrompt));
+  if (needs.tokens?.includes("epsilonMix")) policy.attachReference(engine);
+  const logps = liveReference(engine, {
+    ldAlpha: settings.modifiers.ldAlpha,
+    moving: {
+      blend: (alpha) => engine.blend(policy, alpha),
+      weights: () => engine.weights(),
+      restore: (tensors) => engine.restore(tensors),
+    },
+  });
+  const answers = await answerPrompts(session, engine, prompts);
+  return { train: logps, validation: logps, answers };
 }
 
 /** Folder of the reference caches: the user's cache folder, else one beside the runs. */
@@ -60,20 +96,15 @@ export async function openReferences(
   events: Sink,
   signal?: AbortSignal,
 ): Promise<References> {
-  const { reference, mode, modeOptions } = session;
+  const { reference } = session;
   const prompts = samplePrompts(session);
   if (!reference) return { answers: await answerPrompts(session, policy, prompts) };
-  const same = reference === session.policy;
-  const live = mode.needs(modeOptions).reference === "live";
-  const engine = same && !live ? policy : await reference.load(
+  if (session.needs.reference === "live") return await openLive(gpu, session, policy, prompts);
+  const engine = reference === session.policy ? policy : await reference.load(
     gpu,
     engineOptions(session, { frozen: true, held: policy.plan.total }),
   );
   const answers = await answerPrompts(session, engine, prompts);
-  if (live) {
-    const logps = liveReference(engine);
-    return { train: logps, validation: logps, answers };
-  }
   const identity = reference.identity();
   const cached = (dataset: TokenizedDataset) =>
     cachedReference({
@@ -81,6 +112,7 @@ export async function openReferences(
       key: { model: identity, data: dataset.fingerprint, engine: engine.fingerprint },
       dataset,
       batchSize: session.settings.evalBatchSize,
+      ldAlpha: session.settings.modifiers.ldAlpha,
       engine: () => engine,
       events,
       signal,

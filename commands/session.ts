@@ -1,7 +1,8 @@
 /** Opens what a config names: mode, models, tokenizer and rows. Shared by train and eval. */
-import { loadDataset, type LoadedData } from "../data/load.ts";
+import { loadDataset, type LoadedData, type TokenizedDataset } from "../data/load.ts";
 import type { TextTokenizer } from "../data/tokenizer.ts";
-import type { LossMode, Options } from "../losses/loss_mode.ts";
+import { withMismatched } from "../data/mismatched.ts";
+import type { LossMode, Needs, Options } from "../losses/loss_mode.ts";
 import { ModeError } from "../losses/mode_error.ts";
 import { readOptions } from "../losses/options.ts";
 import { type PairLossChoice, pairLossNamed } from "../losses/pair_loss.ts";
@@ -18,6 +19,8 @@ import {
   trainingSettings,
 } from "../trainer/config.ts";
 import { ConfigError } from "../trainer/error.ts";
+import { modifierProblem, runNeeds } from "../trainer/needs.ts";
+import { askedExamples } from "../trainer/score_set.ts";
 import { pairLossShadow, type Shadow, shadowProblem } from "../trainer/shadow.ts";
 import { findConfig, findInput } from "./find_config.ts";
 import {
@@ -37,6 +40,8 @@ export interface Session {
   readonly mode: LossMode;
   readonly modeOptions: Options;
   readonly lossTypes: readonly PairLossChoice[];
+  /** What the run provides for the mode, its pair losses and the modifiers in `settings`. */
+  readonly needs: Needs;
   /** Modes and pair losses that look on in training. */
   readonly shadows: readonly Shadow[];
   readonly policy: ModelSource;
@@ -75,17 +80,17 @@ export async function openSession(request: SessionRequest): Promise<Session> {
   const notice = (text: string) => request.events.accept({ type: "notice", text });
   parsed.notices.forEach(notice);
   const settings = trainingSettings(config, parsed.mode);
-  const { mode, modeOptions, lossTypes, shadows } = await openMode(parsed, settings);
+  const { mode, modeOptions, lossTypes, shadows, needs } = await openMode(parsed, settings);
 
   const policyDir = await modelDir(request.model ?? config.policy_name, "policy_name");
   const random = config.init === "random" && request.model === undefined;
   const policy = random ? randomModel(policyDir, settings.dataSeed) : pretrainedModel(policyDir);
   policy.notices.forEach(notice);
-  const reference = mode.needs(modeOptions).reference === "none"
+  const reference = needs.reference === "none"
     ? undefined
     : await openReference(config.ref_name ?? config.policy_name, policy, random);
   const tokenizer = openTokenizer(policyDir);
-  const data = await openData(parsed, settings, mode.needs(modeOptions).rows, {
+  const data = await openData(parsed, settings, needs, {
     tokenizer,
     contextLength: Math.min(
       policy.config.maxPositionEmbeddings,
@@ -101,6 +106,7 @@ export async function openSession(request: SessionRequest): Promise<Session> {
     mode,
     modeOptions,
     lossTypes,
+    needs,
     shadows,
     policy,
     reference,
@@ -127,9 +133,12 @@ async function openMode(parsed: ParsedConfig, settings: TrainingSettings) {
     }));
     const shadows = await openShadows(parsed, lossTypes);
     const accumulation = settings.gradientAccumulation;
-    const problem = shadowProblem({ mode, modeOptions, shadows, accumulation });
+    const request = { mode, modeOptions, lossTypes, modifiers: settings.modifiers };
+    const modifier = modifierProblem(request);
+    if (modifier) throw parsed.problem(modifier.key, modifier.text);
+    const problem = shadowProblem({ ...request, shadows, accumulation });
     if (problem) throw parsed.problem("shadow", problem);
-    return { mode, modeOptions, lossTypes, shadows };
+    return { mode, modeOptions, lossTypes, shadows, needs: runNeeds(request) };
   } catch (error) {
     if (error instanceof ModeError && error.path) throw parsed.problem(error.path, error.message);
     throw error;
@@ -182,7 +191,7 @@ async function openReference(
 async function openData(
   parsed: ParsedConfig,
   settings: TrainingSettings,
-  rows: "pairs" | "single" | "unpaired",
+  { rows, extra }: Needs,
   context: { tokenizer: TextTokenizer; contextLength: number; events: Sink },
 ): Promise<LoadedData> {
   const { dataset } = parsed.config;
@@ -201,7 +210,7 @@ async function openData(
       `there is no file "${dataset.validation_name}"`,
     );
   }
-  return await loadDataset({
+  const loaded = await loadDataset({
     source: { path: toPath(place) },
     validation: held ? { path: toPath(held) } : undefined,
     use: rows,
@@ -221,24 +230,39 @@ async function openData(
     onProgress: (done, total) =>
       context.events.accept({ type: "progress", what: "Reading rows", done, total }),
   });
+  if (extra !== "mismatched") return loaded;
+  const longest = Math.min(settings.maxLength, context.contextLength);
+  const view = (dataset: TokenizedDataset): TokenizedDataset => ({
+    text: (i) => dataset.text(i),
+    ...withMismatched(dataset, longest),
+  });
+  return { ...loaded, train: view(loaded.train), validation: view(loaded.validation) };
 }
 
-/** Most tokens and scored tokens that any `rows` examples, and any single one, can have. */
+/**
+ * Most tokens and scored tokens that any `rows` examples, and any single sequence set that a model is
+ * asked for, can have.
+ */
 export function largestSets(
   datasets: readonly { readonly length: number; get(i: number): TokenizedExample }[],
   rows: number,
-  sharePrompt: boolean,
+  { sharePrompt, needs }: { readonly sharePrompt: boolean; readonly needs: Needs },
 ): { tokens: number; scored: number; leastTokens: number; leastScored: number } {
   const tokens: number[] = [], scored: number[] = [];
+  let leastTokens = 0, leastScored = 0;
   for (const dataset of datasets) {
     for (let i = 0; i < dataset.length; i++) {
-      const example = dataset.get(i);
-      tokens.push(packedLength(example, sharePrompt));
-      scored.push(scoredLength(example));
+      const asked = askedExamples([dataset.get(i)], needs);
+      const sizes = asked.map((example) => packedLength(example, sharePrompt));
+      const counts = asked.map(scoredLength);
+      tokens.push(sizes.reduce((sum, size) => sum + size, 0));
+      scored.push(counts.reduce((sum, count) => sum + count, 0));
+      leastTokens = Math.max(leastTokens, ...sizes);
+      leastScored = Math.max(leastScored, ...counts);
     }
   }
   const top = (values: number[]) =>
     values.sort((a, b) => b - a).slice(0, rows).reduce((sum, value) => sum + value, 0);
   const sums = { tokens: top(tokens), scored: top(scored) };
-  return { ...sums, leastTokens: tokens[0], leastScored: scored[0] };
+  return { ...sums, leastTokens, leastScored };
 }

@@ -160,6 +160,7 @@ async function runSession(
       mode,
       modeOptions,
       lossTypes: session.lossTypes,
+      modifiers: settings.modifiers,
       shadows: session.shadows,
       engine,
       reference: references.train,
@@ -172,7 +173,7 @@ async function runSession(
       train: data.train,
       validation: data.validation.length > 0 ? data.validation : undefined,
       outputFolder,
-      marginLog: settings.marginLog.enabled && session.reference
+      marginLog: settings.marginLog.enabled && session.reference && session.needs.rows === "pairs"
         ? {
           folder: `${outputFolder}/${settings.marginLog.dir}`,
           sampleSize: settings.marginLog.sampleSize,
@@ -287,6 +288,7 @@ async function finish(
     mode,
     modeOptions,
     lossTypes,
+    modifiers: settings.modifiers,
     state: result.modeState,
     place: {
       microStep: 0,

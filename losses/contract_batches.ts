@@ -27,6 +27,7 @@ export function makeBatch(
     policy: column((i) => policy(i, answer)),
     ...needs.reference === "none" ? undefined : { reference: column((i) => reference(i, answer)) },
     length: Uint32Array.from({ length: size }, (_, i) => 5 + (7 * i + 3 * answer) % 23),
+    ...needs.tokens?.includes("logSumP2") ? { logSumP2: column(() => -30) } : undefined,
     ...needs.tokens?.includes("epsilonMix") ? { epsilonMix: mixed(answer) } : undefined,
   });
   // Towards the reference and away from it, and every third row both ways down.

@@ -49,6 +49,8 @@ export interface Needs {
   /** Step of the mixture of logits; present when `tokens` has `epsilonMix`. */
   readonly epsilon?: number;
   readonly random?: boolean;
+  /** True when `onOptimizerStep` may ask for the reference to be moved; `reference` is then `live`. */
+  readonly referenceSync?: boolean;
 }
 
 /** Summed log-probabilities of one answer per row; all arrays have length B. */
@@ -64,6 +66,11 @@ export interface AnswerScores {
    * `epsilonMix`.
    */
   readonly epsilonMix?: { readonly plus: Float64Array; readonly minus: Float64Array };
+  /**
+   * Sum over the scored tokens of log sum_v p_v^2 under the policy; present when `needs.tokens` has
+   * `logSumP2`.
+   */
+  readonly logSumP2?: Float64Array;
 }
 
 /** Summed log-probabilities of the prompts, before the chosen answer; arrays of length B. */
@@ -88,6 +95,11 @@ export interface ScoreBatch {
   readonly prompt?: PromptScores;
   /** Each prompt with another row's answer; present when `needs.extra` is `mismatched`. */
   readonly mismatched?: AnswerScores;
+  /**
+   * Factors on the weights of the pair losses, constants for the derivative: present with
+   * `use_weighting` (WPO).
+   */
+  readonly pairWeights?: Float64Array;
 }
 
 export interface StepContext {
@@ -155,6 +167,8 @@ export interface LossMode<S extends Json = Json> {
   onOptimizerStep?(state: S, options: Options, context: StepContext): {
     readonly state: S;
     readonly metrics?: Metrics;
+    /** Moves the reference: (1 - alpha) reference + alpha policy, 0 < alpha <= 1; 1 copies. */
+    readonly reference?: { readonly alpha: number };
   };
   /** Remarks for the plan printed before training, e.g. a decision set too small for the statistics. */
   remarks?(

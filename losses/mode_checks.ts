@@ -71,6 +71,9 @@ export function checkBatch(place: BatchPlace, needs: Needs): void {
     lengths["chosen.epsilonMix"] = batch.chosen.epsilonMix?.plus.length;
     lengths["rejected.epsilonMix"] = batch.rejected?.epsilonMix?.plus.length;
   }
+  if (needs.tokens?.includes("logSumP2")) {
+    lengths["chosen.logSumP2"] = batch.chosen.logSumP2?.length;
+  }
   if (needs.extra === "mismatched") {
     lengths["mismatched.policy"] = batch.mismatched?.policy.length;
     lengths["mismatched.reference"] = batch.mismatched?.reference?.length;

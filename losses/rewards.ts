@@ -23,3 +23,33 @@ export function rewardMetrics(batch: ScoreBatch, beta?: number | Float64Array): 
   metrics["rewards/margins"] = mean(better.map((reward, i) => reward - worse[i]));
   return metrics;
 }
+
+/** A mean over some rows of a decision set, and their number. */
+export interface RowMean {
+  readonly name: string;
+  readonly value: number;
+  readonly rows: number;
+}
+
+/**
+ * TRL's metrics of rows with a label: means over the desirable rows as `chosen`, over the undesirable
+ * ones as `rejected`; a kind that has no row has no mean.
+ *
+ * @param beta one beta, or one for each row
+ */
+export function labelMetrics(batch: ScoreBatch, beta?: number | Float64Array): RowMean[] {
+  const { policy, reference } = batch.chosen;
+  return [["chosen", 1] as const, ["rejected", 0] as const].flatMap(([kind, label]) => {
+    const rows = [...batch.rows.keys()].filter((i) => batch.label![i] === label);
+    if (rows.length === 0) return [];
+    const means = [{
+      name: `logps/${kind}`,
+      value: mean(rows.map((i) => policy[i])),
+      rows: rows.length,
+    }];
+    if (beta === undefined || !reference) return means;
+    const betaAt = (i: number) => typeof beta === "number" ? beta : beta[i];
+    const value = mean(rows.map((i) => betaAt(i) * (policy[i] - reference[i])));
+    return [...means, { name: `rewards/${kind}`, value, rows: rows.length }];
+  });
+}

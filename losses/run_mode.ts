@@ -77,10 +77,28 @@ function lossAndSeeds(
   const evaluate = (scores: ScoreBatch) =>
     mode.loss
       ? mode.loss(scores, decision, options)
-      : mixPairLosses(scores, decision, lossTypes, aux);
+      : mixPairLosses(scores, withPairWeights(scores, decision), lossTypes, aux);
   const result = evaluate(batch);
   const seeds = result.seeds ?? numericSeeds(batch, (changed) => evaluate(changed).loss);
   return { ...result, seeds };
+}
+
+/** Refuses a move of the reference that the mode did not announce, or that goes nowhere. */
+function checkSync(mode: LossMode, options: Options, alpha: number): void {
+  if (!mode.needs(options).referenceSync) {
+    throw new ModeError('it moves the reference: "needs" must say "referenceSync: true"');
+  }
+  if (!(alpha > 0 && alpha <= 1)) {
+    throw new ModeError(`"reference.alpha" is "${alpha}", not above 0 and at most 1`);
+  }
+}
+
+/** A decision whose weights have the factors of the batch in them, where it has some. */
+function withPairWeights(batch: ScoreBatch, decision: Decision): Decision {
+  const { pairWeights, size } = batch;
+  if (!pairWeights) return decision;
+  const weights = decision.weights ?? new Float64Array(size).fill(1 / size);
+  return { ...decision, weights: weights.map((weight, i) => weight * pairWeights[i]) };
 }
 
 /**
@@ -93,13 +111,23 @@ export function runOptimizerStep(
   state: Json,
   options: Options,
   context: StepContext,
-): { readonly state: Json; readonly metrics: Metrics } {
+): {
+  readonly state: Json;
+  readonly metrics: Metrics;
+  /** Where the mode asks for the reference to be moved. */
+  readonly reference?: { readonly alpha: number };
+} {
   if (!mode.onOptimizerStep) return { state, metrics: {} };
   const place = { mode, context };
   const result = call(place, "onOptimizerStep", () => {
     const { own, pairLosses } = splitStates(state);
-    const { state: next, metrics } = mode.onOptimizerStep!(own, options, context);
-    return { state: joinStates(jsonCopy(next, "state"), pairLosses), metrics: metrics ?? {} };
+    const { state: next, metrics, reference } = mode.onOptimizerStep!(own, options, context);
+    if (reference) checkSync(mode, options, reference.alpha);
+    return {
+      state: joinStates(jsonCopy(next, "state"), pairLosses),
+      metrics: metrics ?? {},
+      ...reference && { reference: { alpha: reference.alpha } },
+    };
   });
   checkMetrics(place, result.metrics);
   return result;

@@ -19,6 +19,7 @@ export const builtInModes: readonly string[] = [
   "sft",
   "simpo",
   "slic_hf",
+  "tr_dpo",
 ];
 
 function builtInHint(name: string): string {

@@ -89,6 +89,7 @@ type Manifest = z.output<typeof manifestSchema>;
 export const CHECKPOINT_FILES = {
   weights: "model.safetensors",
   moments: "optimizer.safetensors",
+  reference: "reference.safetensors",
   state: "state.json",
   manifest: "manifest.json",
 } as const;
@@ -103,6 +104,8 @@ export interface SaveRequest {
   readonly folder: string;
   readonly operations: FileOperations;
   readonly engine: Pick<TrainingEngine, "weights" | "moments">;
+  /** A reference that moves with the run. */
+  readonly reference?: Pick<TrainingEngine, "weights">;
   readonly state: CheckpointState;
   /** Number of checkpoints to keep, this one and those before it; absent keeps all. */
   readonly limit?: number;
@@ -116,7 +119,7 @@ export interface SaveRequest {
  * then the older checkpoints are as they were
  */
 export async function saveCheckpoint(request: SaveRequest): Promise<string> {
-  const { folder, operations, engine, state, limit } = request;
+  const { folder, operations, engine, reference, state, limit } = request;
   const path = `${folder}/${checkpointName(state.step)}`;
   await attempt("create", folder, () => operations.mkdir(folder));
   // Only a damaged one that resuming passed over can be there.
@@ -135,6 +138,9 @@ export async function saveCheckpoint(request: SaveRequest): Promise<string> {
     await add(CHECKPOINT_FILES.weights, tensorChunks(engine, "weights", state.step));
     if (state.resumable) {
       await add(CHECKPOINT_FILES.moments, tensorChunks(engine, "moments", state.step));
+      if (reference) {
+        await add(CHECKPOINT_FILES.reference, tensorChunks(reference, "weights", state.step));
+      }
     }
     await add(CHECKPOINT_FILES.state, [encodeJson(state)]);
     const manifest: Manifest = { format: CHECKPOINT_FORMAT, files };
@@ -159,9 +165,14 @@ function encodeJson(value: unknown): Uint8Array {
 /** Names and shapes of an engine's tensors: they stay, and each walk over them reads the GPU. */
 const knownSpecs = new WeakMap<object, Partial<Record<"weights" | "moments", TensorSpec[]>>>();
 
-async function specsOf(
-  engine: SaveRequest["engine"],
-  kind: "weights" | "moments",
+type Kind = "weights" | "moments";
+
+/** Something with tensors of a kind. */
+type Holder<K extends Kind> = Pick<TrainingEngine, K>;
+
+async function specsOf<K extends Kind>(
+  engine: Holder<K>,
+  kind: K,
 ): Promise<readonly TensorSpec[]> {
   const known = knownSpecs.get(engine) ?? {};
   knownSpecs.set(engine, known);
@@ -177,9 +188,9 @@ async function specsOf(
  * A safetensors file of an engine's tensors as float32, one tensor in memory at a time. The header
  * comes first and needs all shapes, so the first time the tensors are walked twice.
  */
-async function* tensorChunks(
-  engine: SaveRequest["engine"],
-  kind: "weights" | "moments",
+async function* tensorChunks<K extends Kind>(
+  engine: Holder<K>,
+  kind: K,
   step: number,
 ): AsyncIterable<Uint8Array> {
   const specs = await specsOf(engine, kind);

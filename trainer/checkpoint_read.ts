@@ -14,7 +14,13 @@ import {
 } from "./checkpoint.ts";
 import { ConfigError } from "./error.ts";
 
-const { weights: WEIGHTS, moments: MOMENTS, state: STATE, manifest: MANIFEST } = CHECKPOINT_FILES;
+const {
+  weights: WEIGHTS,
+  moments: MOMENTS,
+  reference: REFERENCE,
+  state: STATE,
+  manifest: MANIFEST,
+} = CHECKPOINT_FILES;
 
 /** A checkpoint that has been found whole. */
 export interface LoadedCheckpoint {
@@ -22,6 +28,8 @@ export interface LoadedCheckpoint {
   readonly state: CheckpointState;
   weights(): Iterable<NamedTensor>;
   moments(): Iterable<NamedTensor>;
+  /** Weights of a reference that moves with the run; absent where it does not. */
+  readonly reference?: () => Iterable<NamedTensor>;
 }
 
 /**
@@ -72,7 +80,7 @@ export async function openCheckpoint(path: string): Promise<LoadedCheckpoint> {
   };
   const manifest = await readJson(path, MANIFEST, manifestSchema, refuse);
   for (const [name, { bytes, sha256 }] of Object.entries(manifest.files)) {
-    if (![WEIGHTS, MOMENTS, STATE].some((known) => known === name)) {
+    if (![WEIGHTS, MOMENTS, REFERENCE, STATE].some((known) => known === name)) {
       refuse(MANIFEST, `names "${name}"`);
     }
     const found = await fileDigest(`${path}/${name}`).catch(() => refuse(name, "cannot be read"));
@@ -93,6 +101,7 @@ export async function openCheckpoint(path: string): Promise<LoadedCheckpoint> {
     state,
     weights: () => readTensors(`${path}/${WEIGHTS}`),
     moments: () => readTensors(`${path}/${MOMENTS}`),
+    reference: manifest.files[REFERENCE] && (() => readTensors(`${path}/${REFERENCE}`)),
   };
 }
 

@@ -2,8 +2,8 @@
  * Between tokens on the GPU and numbers in a mode: log-probabilities are summed per answer in float64
  * on the way up, the seeds of answers are spread over their tokens on the way down.
  */
-import type { Needs, ScoreBatch } from "../losses/loss_mode.ts";
-import { NumbersError } from "./error.ts";
+import type { Needs } from "../losses/loss_mode.ts";
+import { ConfigError, NumbersError } from "./error.ts";
 import type { TokenizedAnswer, TokenizedExample, TokenLogps } from "../model/engine.ts";
 
 /** Rows of pairs or single answers, by index in 0 .. length - 1. */
@@ -14,13 +14,21 @@ export interface TrainingDataset {
   get(index: number): TokenizedExample | Promise<TokenizedExample>;
 }
 
-/** Sum of the scored tokens of each answer, [answers], in nats. */
-export function answerSums(scores: TokenLogps): Float64Array {
-  const { logps, offsets } = scores;
+/**
+ * Sum of the scored tokens of each answer, [answers], in nats.
+ *
+ * @param weights factor of each scored token; absent: 1
+ */
+export function answerSums(
+  { logps, offsets }: Pick<TokenLogps, "logps" | "offsets">,
+  weights?: Float32Array,
+): Float64Array {
   const sums = new Float64Array(offsets.length - 1);
   for (let a = 0; a < sums.length; a++) {
     let sum = 0;
-    for (let t = offsets[a]; t < offsets[a + 1]; t++) sum += logps[t];
+    for (let t = offsets[a]; t < offsets[a + 1]; t++) {
+      sum += weights ? weights[t] * logps[t] : logps[t];
+    }
     sums[a] = sum;
   }
   return sums;
@@ -52,6 +60,9 @@ export async function readExamples(
   const examples: TokenizedExample[] = [];
   for (const index of indices) {
     const example = await dataset.get(index);
+    if (rows === "unpaired" && example.label === undefined) {
+      throw new ConfigError(`Row ${example.row} has no label, which the mode needs of every row`);
+    }
     examples.push(rows === "single" ? { ...example, answers: [example.answers[0]] } : example);
   }
   return examples;
@@ -90,54 +101,4 @@ export function checkLogps(
         "rate or check the weights, then resume from the last checkpoint",
     );
   }
-}
-
-/**
- * What a mode sees of the examples.
- *
- * @param policy sum of each answer under the policy, [answers of all examples]
- * @param reference the same under the reference
- */
-export function scoreBatch(
-  examples: readonly TokenizedExample[],
-  policy: Float64Array,
-  reference: Float64Array | undefined,
-): ScoreBatch {
-  const size = examples.length;
-  const answers = examples[0].answers.length;
-  const side = (a: number) => ({
-    policy: Float64Array.from({ length: size }, (_, i) => policy[i * answers + a]),
-    reference: reference &&
-      Float64Array.from({ length: size }, (_, i) => reference[i * answers + a]),
-    length: Uint32Array.from(examples, (example) => scoredTokens(example.answers[a])),
-  });
-  return {
-    size,
-    rows: Uint32Array.from(examples, (example) => example.row),
-    chosen: side(0),
-    rejected: answers > 1 ? side(1) : undefined,
-  };
-}
-
-/**
- * Seeds of tokens from seeds of answers: the sum of log-probabilities has derivative 1 for each
- * token, so each token gets its answer's seed, times `scale`.
- *
- * @param offsets [answers + 1], as in TokenLogps
- * @returns d loss / d logp of each scored token, [offsets[answers]]
- */
-export function tokenSeeds(
-  seeds: { readonly chosen: Float64Array; readonly rejected?: Float64Array },
-  offsets: Uint32Array,
-  scale: number,
-): Float32Array {
-  const tokens = new Float32Array(offsets[offsets.length - 1]);
-  const answers = seeds.rejected ? 2 : 1;
-  for (let i = 0; i < seeds.chosen.length; i++) {
-    for (let a = 0; a < answers; a++) {
-      const seed = (a === 0 ? seeds.chosen : seeds.rejected!)[i] * scale;
-      tokens.fill(seed, offsets[i * answers + a], offsets[i * answers + a + 1]);
-    }
-  }
-  return tokens;
 }

@@ -5,20 +5,16 @@
  */
 import type { Json, LossMode, Options, ScoreBatch, StepContext } from "../losses/loss_mode.ts";
 import { decidePairLosses, mixPairLosses, type PairLossChoice } from "../losses/pair_loss.ts";
-import { rewardMetrics } from "../losses/rewards.ts";
 import { defaultPairLoss, runMode } from "../losses/run_mode.ts";
 import { splitStates } from "../losses/run_state.ts";
 import type { ScoringEngine } from "../model/engine.ts";
 import type { Sink } from "../report/events.ts";
-import {
-  answerSums,
-  checkLogps,
-  readExamples,
-  scoreBatch,
-  type TrainingDataset,
-} from "./decision_set.ts";
+import { readExamples, type TrainingDataset } from "./decision_set.ts";
 import { turnEventLoop } from "./event_loop.ts";
+import { type Modifiers, runNeeds } from "./needs.ts";
 import type { ReferenceLogps } from "./reference_cache.ts";
+import { addRewardMeans, withLabelMargins } from "./reward_means.ts";
+import { scoreSet } from "./score_set.ts";
 import { WeightedMeans } from "./weighted_means.ts";
 
 export interface EvaluationRequest {
@@ -29,6 +25,7 @@ export interface EvaluationRequest {
   readonly mode: LossMode;
   readonly modeOptions: Options;
   readonly lossTypes?: readonly PairLossChoice[];
+  readonly modifiers?: Modifiers;
   /** The mode's state in force. */
   readonly state: Json;
   /** Where training stands. */
@@ -55,7 +52,7 @@ export interface Evaluation {
 export async function evaluate(request: EvaluationRequest): Promise<Evaluation> {
   const { dataset, batchSize, mode, modeOptions, state, signal, events } = request;
   const lossTypes = request.lossTypes ?? defaultPairLoss;
-  const needs = mode.needs(modeOptions);
+  const needs = runNeeds(request);
   const context: StepContext = {
     ...request.place,
     training: false,
@@ -70,24 +67,17 @@ export async function evaluate(request: EvaluationRequest): Promise<Evaluation> 
     const end = Math.min(begin + batchSize, dataset.length);
     const indices = Array.from({ length: end - begin }, (_, i) => begin + i);
     const examples = await readExamples(dataset, indices, needs.rows);
-    const scores = await request.engine.score(examples);
     const when = `the evaluation after step ${context.optimizerStep}`;
-    checkLogps(examples, scores, { when, model: "policy" });
-    const reference = needs.reference === "none"
-      ? undefined
-      : await request.reference!.sums(examples);
-    const batch = scoreBatch(examples, answerSums(scores), reference);
+    const { batch } = await scoreSet({ ...request, needs }, examples, when);
     const outcome = runMode(mode, batch, state, modeOptions, context, lossTypes);
     const single = needs.rows === "single";
     means.add("eval_loss", outcome.loss, single ? tokensOf(batch) : batch.size);
     const atBase = lossAtBaseBeta(batch, mode, modeOptions, state, lossTypes);
     if (atBase !== undefined) means.add("eval_loss_beta0", atBase, batch.size);
-    for (const [name, value] of Object.entries(rewardMetrics(batch, outcome.beta))) {
-      means.add(`eval_${name}`, value, batch.size);
-    }
+    addRewardMeans(means, batch, outcome.beta, "eval_");
     events?.accept({ type: "progress", what: "Evaluation", done: end, total: dataset.length });
   }
-  return { rows: dataset.length, metrics: means.values() };
+  return { rows: dataset.length, metrics: withLabelMargins(means.values(), "eval_") };
 }
 
 /** Scored tokens of a batch of single answers. */

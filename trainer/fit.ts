@@ -2,6 +2,7 @@
 import type { CheckpointState } from "./checkpoint.ts";
 import type { LoadedCheckpoint } from "./checkpoint_read.ts";
 import { ConfigError } from "./error.ts";
+import { modifierProblem, movesReference, runNeeds } from "./needs.ts";
 import type { TrainingRun } from "./run.ts";
 import { shadowNotices, shadowProblem, type ShadowState } from "./shadow.ts";
 
@@ -11,20 +12,19 @@ import { shadowNotices, shadowProblem, type ShadowState } from "./shadow.ts";
  * @throws ConfigError naming the mode or the shadow, and the need
  */
 export function checkRun(run: TrainingRun): void {
-  const { mode, modeOptions } = run;
-  const needs = mode.needs(modeOptions);
+  const { mode } = run;
+  const needs = runNeeds(run);
   const refuse = (what: string) => {
     throw new ConfigError(`Cannot train with mode "${mode.name}": ${what}`);
   };
   if (run.train.length < 1) refuse("there are no training rows left; look at the dropped ones");
   if (needs.reference !== "none" && !run.reference) refuse("it needs a reference model");
-  if (needs.rows === "unpaired") {
-    refuse("it needs rows with a label, which this version cannot read");
+  if (needs.extra === "gold") {
+    refuse('it needs "gold" sequences, which no data format of this version holds');
   }
-  if (needs.extra) refuse(`it needs "${needs.extra}" sequences, which this version does not make`);
-  if (needs.tokens?.length) {
-    refuse(`it needs "${needs.tokens.join(", ")}" for each token, which the engine does not give`);
-  }
+  const modifier = modifierProblem(run);
+  if (modifier) refuse(`"${modifier.key}" does not go with it: ${modifier.text}`);
+  if (movesReference(run) && !run.reference?.moving) refuse("its reference cannot be moved");
   const shadows = shadowProblem({ ...run, accumulation: run.settings.gradientAccumulation });
   if (shadows) refuse(shadows);
 }
@@ -59,7 +59,7 @@ function differ(one: string | null, other: string | null): boolean {
  *
  * @throws ConfigError naming the checkpoint and what differs
  */
-export function checkFits(run: TrainingRun, { path, state }: LoadedCheckpoint): void {
+export function checkFits(run: TrainingRun, { path, state, reference }: LoadedCheckpoint): void {
   const refuse = (what: string) => {
     throw new ConfigError(`Cannot resume from "${path}": ${what}`);
   };
@@ -72,6 +72,9 @@ export function checkFits(run: TrainingRun, { path, state }: LoadedCheckpoint): 
       `its state of mode "${run.mode.name}" has version ${state.mode.version}, this program has ` +
         `version ${run.mode.version}`,
     );
+  }
+  if (movesReference(run) && !reference) {
+    refuse("it has no reference weights, it was made by a run whose reference did not move");
   }
   const { kind } = run.settings.optimizer;
   if (state.optimizer !== kind) {

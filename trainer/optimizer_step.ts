@@ -7,7 +7,6 @@
  */
 import type { Json, ScoreBatch, StepContext } from "../losses/loss_mode.ts";
 import { batchMargins } from "../losses/margin.ts";
-import { rewardMetrics } from "../losses/rewards.ts";
 import {
   defaultPairLoss,
   type ModeOutcome,
@@ -16,18 +15,14 @@ import {
 } from "../losses/run_mode.ts";
 import type { TokenizedExample } from "../model/engine.ts";
 import { uniformStream } from "../data/philox.ts";
-import {
-  answerSums,
-  checkLogps,
-  readExamples,
-  scoreBatch,
-  sequenceTokens,
-  tokenSeeds,
-} from "./decision_set.ts";
+import { readExamples, sequenceTokens } from "./decision_set.ts";
 import { NumbersError } from "./error.ts";
 import type { MarginPart } from "./margin_log.ts";
+import { movesReference, runNeeds } from "./needs.ts";
+import { addRewardMeans, withLabelMargins } from "./reward_means.ts";
 import type { TrainingRun } from "./run.ts";
 import { scheduleFactor } from "./schedule.ts";
+import { scoreSet, tokenSeeds } from "./score_set.ts";
 import { type ShadowState, ShadowStep } from "./shadow.ts";
 import { WeightedMeans } from "./weighted_means.ts";
 
@@ -88,8 +83,9 @@ export async function optimizerStep(
   checkUpdate(step, update);
   const context = contextOf(run, window, { ...start, step }, learned.microStep, learned.sets);
   const after = runOptimizerStep(mode, learned.modeState, modeOptions, context);
+  const synced = syncReference(run, step, after.reference?.alpha);
   const shadowed = shadows.finish(context);
-  const { beta, margin, ...rewards } = learned.overPairs.values();
+  const { beta, margin, ...rewards } = withLabelMargins(learned.overPairs.values());
   return {
     microStep: learned.microStep,
     modeState: after.state,
@@ -102,12 +98,29 @@ export async function optimizerStep(
       ...learned.overSets.values(),
       ...rewards,
       ...after.metrics,
+      ...synced,
       ...shadowed.metrics,
       grad_norm: update.gradNorm,
       learning_rate: learningRate,
     },
     margins: learned.margins,
   };
+}
+
+/**
+ * Moves the reference where the mode asks for it, or where `sync_ref_model` is due, as TRL does at the
+ * end of every n-th step. Says so in a metric of runs that can.
+ */
+function syncReference(
+  run: TrainingRun,
+  step: number,
+  asked: number | undefined,
+): Readonly<Record<string, number>> {
+  if (!movesReference(run)) return {};
+  const sync = run.modifiers?.referenceSync;
+  const alpha = sync ? step % sync.steps === 0 ? sync.alpha : undefined : asked;
+  if (alpha !== undefined) run.reference!.moving!.blend(alpha);
+  return { "reference/synced": alpha === undefined ? 0 : 1 };
 }
 
 /** Sums over the decision sets of a window. */
@@ -131,7 +144,7 @@ async function learnWindow(
   start: StepStart,
   shadows: ShadowStep,
 ): Promise<WindowSums> {
-  const needs = run.mode.needs(run.modeOptions);
+  const needs = runNeeds(run);
   const sets = needs.scope === "step"
     ? [window.batches.flatMap((rows) => [...rows])]
     : window.batches;
@@ -156,7 +169,7 @@ async function learnWindow(
     sums.tokens += sequenceTokens(examples);
     sums.overSets.add("loss", outcome.loss, 1);
     sums.overSets.addAll(outcome.metrics, 1);
-    sums.overPairs.addAll(rewardMetrics(batch, outcome.beta), batch.size);
+    addRewardMeans(sums.overPairs, batch, outcome.beta);
     if (outcome.beta !== undefined) sums.overPairs.add("beta", meanOf(outcome.beta), batch.size);
     if (!hasMargins(batch)) continue;
     const margins = batchMargins(batch);
@@ -192,18 +205,14 @@ async function learnSet(
 ): Promise<{ batch: ScoreBatch; outcome: ModeOutcome }> {
   const { engine, mode, modeOptions, lossTypes = defaultPairLoss } = run;
   const step = context.optimizerStep + 1;
-  const scores = await engine.score(examples);
-  checkLogps(examples, scores, { when: `step ${step}`, model: "policy" });
-  const reference = mode.needs(modeOptions).reference === "none"
-    ? undefined
-    : await run.reference!.sums(examples);
-  const batch = scoreBatch(examples, answerSums(scores), reference);
+  const scored = await scoreSet({ ...run, needs: runNeeds(run) }, examples, `step ${step}`);
+  const { batch, asked } = scored;
   const outcome = runMode(mode, batch, state, modeOptions, context, lossTypes);
   if (run.policyIsReference && context.microStep === 0) checkEqualStart(run, batch, outcome);
   // One division for the whole window: each decision set counts the same, as in transformers.
-  const seeds = tokenSeeds(outcome.seeds, scores.offsets, 1 / context.accumulation);
-  checkSeeds(step, examples, seeds, scores.offsets);
-  await engine.learn(examples, seeds);
+  const seeds = tokenSeeds(scored, outcome.seeds, 1 / context.accumulation);
+  checkSeeds(step, asked, seeds, scored.scores.offsets);
+  await engine.learn(asked, seeds);
   return { batch, outcome };
 }
 
@@ -215,13 +224,11 @@ function checkSeeds(
 ): void {
   const bad = seeds.findIndex((seed) => !Number.isFinite(seed));
   if (bad < 0) return;
-  const answers = examples[0].answers.length;
   const answer = offsets.findIndex((_, a) => offsets[a + 1] > bad);
+  const rows = examples.flatMap(({ row, answers }) => answers.map(() => row));
   throw new NumbersError(
     `Numbers are not finite in step ${step}: the seed of row ` +
-      `${examples[Math.floor(answer / answers)].row} is "${
-        seeds[bad]
-      }" in float32; lower beta, or ` +
+      `${rows[answer]} is "${seeds[bad]}" in float32; lower beta, or ` +
       "look at that row, then resume from the last checkpoint",
   );
 }

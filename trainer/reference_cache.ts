@@ -1,28 +1,49 @@
 /**
  * Log-probabilities of the reference: read from a live model, or computed once and kept on disk.
  */
-import type { ScoringEngine, TokenizedExample, TokenLogps } from "../model/engine.ts";
+import type { NamedTensor, ScoringEngine, TokenizedExample, TokenLogps } from "../model/engine.ts";
 import type { Sink } from "../report/events.ts";
 import { atomicWriteFile, diskOperations, type FileOperations } from "./atomic_write.ts";
 import { answerSums, checkLogps, scoredTokens, type TrainingDataset } from "./decision_set.ts";
 import { turnEventLoop } from "./event_loop.ts";
 import { attempt, FileError } from "./file_error.ts";
+import { lengthWeights } from "../losses/token_weights.ts";
+import { tokenWeights } from "./score_set.ts";
 import { type CachedScores, cacheFileName, decodeCache, encodeCache } from "./reference_file.ts";
 
 /** Sums of the scored tokens of each answer under the reference, answers in the order of examples. */
 export interface ReferenceLogps {
   /** The cache file they were read from or written to; absent for a live reference. */
   readonly path?: string;
+  /** Weights that can be moved towards the policy; a live reference only. */
+  readonly moving?: MovingReference;
   sums(examples: readonly TokenizedExample[]): Float64Array | Promise<Float64Array>;
 }
 
-/** The reference as a model that is held and run during training. */
-export function liveReference(engine: Pick<ScoringEngine, "score">): ReferenceLogps {
+/** The weights of a live reference. */
+export interface MovingReference {
+  /** (1 - alpha) reference + alpha policy; 1 copies. */
+  blend(alpha: number): void;
+  weights(): AsyncIterable<NamedTensor>;
+  restore(tensors: Iterable<NamedTensor>): Promise<void>;
+}
+
+/**
+ * The reference as a model that is held and run during training.
+ *
+ * @param ldAlpha LD-DPO's factor of tokens, see `Modifiers`
+ * @param moving where its weights can be moved
+ */
+export function liveReference(
+  engine: Pick<ScoringEngine, "score">,
+  { ldAlpha, moving }: { readonly ldAlpha?: number; readonly moving?: MovingReference } = {},
+): ReferenceLogps {
   return {
+    moving,
     async sums(examples) {
       const scores = await engine.score(examples);
       checkLogps(examples, scores, { when: "the reference pass", model: "reference" });
-      return answerSums(scores);
+      return answerSums(scores, tokenWeights(examples, ldAlpha));
     },
   };
 }
@@ -35,6 +56,8 @@ export interface ReferenceCacheRequest {
   readonly dataset: TrainingDataset;
   /** Rows a call of the engine. */
   readonly batchSize: number;
+  /** LD-DPO's factor of tokens, see `Modifiers`; the file holds them unweighted. */
+  readonly ldAlpha?: number;
   /** Gives the reference; called only when there is no usable file. */
   engine(): Pick<ScoringEngine, "score"> | Promise<Pick<ScoringEngine, "score">>;
   readonly events?: Sink;
@@ -50,15 +73,15 @@ export interface ReferenceCacheRequest {
  * @throws NumbersError when a computed log-probability is not finite; the signal's reason when stopped
  */
 export async function cachedReference(request: ReferenceCacheRequest): Promise<ReferenceLogps> {
-  const { folder, key, operations = diskOperations } = request;
+  const { folder, key, ldAlpha, operations = diskOperations } = request;
   const path = `${folder}/${cacheFileName(key)}`;
   try {
     const found = await readCache(path, request);
-    if (found) return lookUp(indexOf(found), path);
+    if (found) return lookUp(indexOf(found, ldAlpha), path);
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
     tellUnusable(request, error);
-    return lookUp(indexOf(await scoreAll(request)));
+    return lookUp(indexOf(await scoreAll(request), ldAlpha));
   }
   const scores = await scoreAll(request);
   const bytes = encodeCache(key, scores);
@@ -68,9 +91,9 @@ export async function cachedReference(request: ReferenceCacheRequest): Promise<R
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
     tellUnusable(request, error);
-    return lookUp(indexOf(scores));
+    return lookUp(indexOf(scores, ldAlpha));
   }
-  return lookUp(indexOf(scores), path);
+  return lookUp(indexOf(scores, ldAlpha), path);
 }
 
 function tellUnusable({ events, folder }: ReferenceCacheRequest, error: FileError): void {
@@ -180,9 +203,13 @@ interface CacheIndex {
   readonly first: ReadonlyMap<number, number>;
 }
 
-function indexOf(cached: CachedScores): CacheIndex {
-  const sums = answerSums(cached);
-  const tokens = Uint32Array.from(sums, (_, a) => cached.offsets[a + 1] - cached.offsets[a]);
+function indexOf(cached: CachedScores, ldAlpha?: number): CacheIndex {
+  const { offsets } = cached;
+  const tokens = Uint32Array.from(
+    { length: offsets.length - 1 },
+    (_, a) => offsets[a + 1] - offsets[a],
+  );
+  const sums = answerSums(cached, ldAlpha === undefined ? undefined : weightsOf(tokens, ldAlpha));
   const first = new Map<number, number>();
   let answer = 0;
   cached.rows.forEach((row, i) => {
@@ -190,6 +217,18 @@ function indexOf(cached: CachedScores): CacheIndex {
     answer += cached.answers[i];
   });
   return { sums, tokens, first };
+}
+
+/** LD-DPO's factors of the scored tokens of pairs, [sum of tokens]. */
+function weightsOf(tokens: Uint32Array, ldAlpha: number): Float32Array {
+  const weights = new Float32Array(tokens.reduce((sum, count) => sum + count, 0));
+  let at = 0;
+  tokens.forEach((length, a) => {
+    // Pairs: the other answer of 2 i is 2 i + 1.
+    weights.set(lengthWeights(length, tokens[a ^ 1], ldAlpha), at);
+    at += length;
+  });
+  return weights;
 }
 
 /** Position of an example's first answer; undefined where the row or its lengths are others. */

@@ -8,6 +8,7 @@ import type { FileOperations } from "./atomic_write.ts";
 import type { TrainingSettings } from "./config/settings.ts";
 import type { TrainingDataset } from "./decision_set.ts";
 import type { MarginLogSettings } from "./margin_log.ts";
+import type { Modifiers } from "./needs.ts";
 import type { ReferenceLogps } from "./reference_cache.ts";
 import type { Shadow } from "./shadow.ts";
 
@@ -47,6 +48,8 @@ export interface TrainingRun {
   readonly modeOptions: Options;
   /** The pair losses of `loss_type`; absent: sigmoid. */
   readonly lossTypes?: readonly PairLossChoice[];
+  /** Token and pair weights, and a reference that moves; absent: none. */
+  readonly modifiers?: Modifiers;
   /** Other modes and pair losses that look on; they change nothing but metrics. */
   readonly shadows?: readonly Shadow[];
   readonly engine: RunEngine;

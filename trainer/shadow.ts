@@ -17,6 +17,7 @@ import type {
 } from "../losses/loss_mode.ts";
 import { type PairLossChoice, pairLossNamed } from "../losses/pair_loss.ts";
 import { runMode, runOptimizerStep } from "../losses/run_mode.ts";
+import { type NeedsRequest, runNeeds } from "./needs.ts";
 import type { TrainingRun } from "./run.ts";
 import { WeightedMeans } from "./weighted_means.ts";
 
@@ -78,9 +79,9 @@ const REFERENCES: readonly Needs["reference"][] = ["none", "logps", "live"];
 /** What a shadow needs and the run does not provide. */
 function lackOf(
   needs: Needs,
-  run: Pick<TrainingRun, "mode" | "modeOptions"> & { readonly accumulation: number },
+  run: NeedsRequest & { readonly accumulation: number },
 ): string | undefined {
-  const provided = run.mode.needs(run.modeOptions);
+  const provided = runNeeds(run);
   const owner = `mode "${run.mode.name}"`;
   if (needs.rows !== provided.rows) {
     return `it needs rows of the kind "${needs.rows}", ${owner} trains on "${provided.rows}"`;
@@ -90,6 +91,7 @@ function lackOf(
       ? `it needs the reference's weights during training, ${owner} does not`
       : `it needs a reference model, ${owner} does not load one`;
   }
+  if (needs.referenceSync) return "it moves the reference, which a shadow must not";
   if (needs.extra && needs.extra !== provided.extra) {
     return `it needs "${needs.extra}" sequences, ${owner} does not make them`;
   }
@@ -113,7 +115,7 @@ function lackOf(
  * @param run.accumulation batches an optimizer step
  */
 export function shadowProblem(
-  run: Pick<TrainingRun, "mode" | "modeOptions" | "shadows"> & { readonly accumulation: number },
+  run: NeedsRequest & Pick<TrainingRun, "shadows"> & { readonly accumulation: number },
 ): string | undefined {
   const problems = (run.shadows ?? []).flatMap((shadow) => {
     const lack = lackOf(needsOf(shadow), run);

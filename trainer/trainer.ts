@@ -22,6 +22,7 @@ import { turnEventLoop } from "./event_loop.ts";
 import { evaluate } from "./evaluation.ts";
 import { checkFits, checkRun, identityFacts, resumeNotices, samplerFacts } from "./fit.ts";
 import type { MarginLog } from "./margin_log.ts";
+import { movesReference, runNeeds } from "./needs.ts";
 import { optimizerStep, type StepResult, type Window } from "./optimizer_step.ts";
 import { type RunSize, runSize } from "./plan.ts";
 import { restoreCheckpoint } from "./restore.ts";
@@ -65,9 +66,10 @@ class Loop {
 
   private constructor(run: TrainingRun, found: LoadedCheckpoint | undefined) {
     const { settings, mode, modeOptions } = run;
+    const { scope } = runNeeds(run);
     const state = found?.state;
     this.#run = run;
-    this.#size = runSize(settings, run.train.length, mode.needs(modeOptions).scope);
+    this.#size = runSize(settings, run.train.length, scope);
     this.#sampler = new Sampler({
       length: run.train.length,
       batchSize: settings.batchSize,
@@ -103,6 +105,7 @@ class Loop {
       checkFits(run, found);
       checkFiles(run, found);
       await restoreCheckpoint(run.engine, found);
+      if (found.reference) await run.reference?.moving?.restore(found.reference());
       for (const text of resumeNotices(run, found.state)) {
         run.events?.accept({ type: "notice", text });
       }
@@ -195,7 +198,7 @@ class Loop {
   }
 
   async #evaluate(): Promise<MetricValues> {
-    const { engine, settings, mode, modeOptions, lossTypes, events, signal } = this.#run;
+    const { engine, settings, mode, modeOptions, lossTypes, modifiers, events, signal } = this.#run;
     // Half an evaluation is worth nothing, and its step's line could not be written without it.
     const onAbort = () =>
       this.#emit({
@@ -214,6 +217,7 @@ class Loop {
       mode,
       modeOptions,
       lossTypes,
+      modifiers,
       state: this.#modeState,
       place: {
         microStep: this.#microStep,
@@ -231,11 +235,12 @@ class Loop {
     // The state refers to these bytes, so they must outlive it.
     this.#metrics.sync();
     this.#margins?.sync();
-    const { engine, settings, outputFolder } = this.#run;
+    const { engine, settings, outputFolder, reference } = this.#run;
     const path = await saveCheckpoint({
       folder: `${outputFolder}/${CHECKPOINTS_FOLDER}`,
       operations: this.#run.operations ?? diskOperations,
       engine,
+      reference: movesReference(this.#run) ? reference!.moving : undefined,
       state: this.#state(),
       limit: settings.saveTotalLimit,
     });

@@ -23,6 +23,7 @@ Deno.test("defaults of preference training", () => {
     lossTypes: ["sigmoid"],
     lossWeights: [1],
     labelSmoothing: 0,
+    modifiers: { ldAlpha: undefined, useWeighting: false, referenceSync: undefined },
     logSteps: 10,
     evalSteps: 500,
     saveSteps: 500,

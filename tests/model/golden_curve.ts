@@ -7,16 +7,46 @@ import type { PairLossChoice } from "../../losses/pair_loss.ts";
 import type { TokenizedExample } from "../../model/engine.ts";
 import type { LlamaEngine } from "../../model/llama.ts";
 import { answerSums, type TrainingDataset } from "../../trainer/decision_set.ts";
+import type { Modifiers } from "../../trainer/needs.ts";
 import { optimizerStep, type StepResult } from "../../trainer/optimizer_step.ts";
 import type { LoopSettings, TrainingRun } from "../../trainer/run.ts";
 import type { ReferenceLogps } from "../../trainer/reference_cache.ts";
 import { collect, engineOf, type Model, row } from "./small_engine.ts";
 import { goldenModel, type GoldenName } from "./torch_goldens.ts";
 
-const dataset: TrainingDataset = {
+/** The goldens' pairs. */
+export const pairRows: TrainingDataset = {
   length: pairs.rows.length,
   get: (i) => row(i, pairs.rows[i].prompt, [pairs.rows[i].chosen, pairs.rows[i].rejected]),
 };
+
+/** One answer of each pair, good ones where `labels` says 1: what unpaired goldens are trained on. */
+export function labelledRows(labels: readonly number[]): TrainingDataset {
+  const { length } = pairRows;
+  return {
+    length,
+    get: (i) => {
+      const { prompt, chosen, rejected } = pairs.rows[i];
+      return {
+        ...row(i, prompt, [labels[i] === 1 ? chosen : rejected]),
+        label: labels[i] as 0 | 1,
+      };
+    },
+  };
+}
+
+/** Each row with the answer of the row before it in its batch, the first with the last's: as in TRL. */
+export function rotatedRows(dataset: TrainingDataset, batchSize: number): TrainingDataset {
+  const { length } = dataset;
+  return {
+    length,
+    get: async (i) => {
+      const example = await dataset.get(i);
+      const before = await dataset.get(i % batchSize === 0 ? i + batchSize - 1 : i - 1);
+      return { ...example, answers: [...example.answers, ...before.answers] };
+    },
+  };
+}
 
 /** What the goldens say about how they were made. */
 export interface CurveSettings {
@@ -74,7 +104,7 @@ export interface Curve {
 export async function frozenReference(gpu: Gpu, model: Model): Promise<ReferenceLogps> {
   const engine = await engineOf(gpu, model, { optimizer: undefined, tokens: 170 });
   const rows: TokenizedExample[] = [];
-  for (let i = 0; i < dataset.length; i++) rows.push(await dataset.get(i));
+  for (let i = 0; i < pairRows.length; i++) rows.push(await pairRows.get(i));
   const sums = answerSums(await engine.score(rows));
   engine.destroy();
   return {
@@ -88,6 +118,9 @@ export interface CurveChoices {
   readonly settings: CurveSettings;
   readonly options?: Options;
   readonly lossTypes?: readonly PairLossChoice[];
+  readonly modifiers?: Modifiers;
+  /** Absent: the goldens' pairs. */
+  readonly dataset?: TrainingDataset;
 }
 
 /** Trains the model `llama` with a mode; `reference` names the frozen model. */
@@ -112,17 +145,20 @@ export async function trainCurve(
 export async function trainSteps(
   engine: LlamaEngine,
   mode: LossMode,
-  { settings, reference, policyIsReference, options, lossTypes }: CurveChoices & {
+  choices: CurveChoices & {
     readonly reference?: ReferenceLogps;
     readonly policyIsReference: boolean;
   },
 ): Promise<readonly StepResult[]> {
+  const { settings, reference, policyIsReference, options, lossTypes, modifiers } = choices;
+  const { dataset = pairRows } = choices;
   const modeOptions = { ...defaultOptions(mode.options), ...options };
   const run: TrainingRun = {
     settings: loopSettings(settings),
     mode,
     modeOptions,
     lossTypes,
+    modifiers,
     engine,
     reference,
     policyIsReference,

@@ -3,10 +3,14 @@
  * `trl_losses.json`, to a mode, its options and pair losses.
  */
 import type { LossMode, Options, ScoreBatch } from "../../losses/loss_mode.ts";
+import { labelMetrics } from "../../losses/rewards.ts";
 import { type PairLossChoice, pairLossNamed } from "../../losses/pair_loss.ts";
 import { mean } from "../../losses/running_stats.ts";
 import cpo from "../../modes/cpo.ts";
 import dpo from "../../modes/dpo.ts";
+import kto from "../../modes/kto.ts";
+import orpo from "../../modes/orpo.ts";
+import type { Modifiers } from "../../trainer/needs.ts";
 
 /** Arguments of a trainer in TRL; those that are not given have TRL's defaults, which are ours. */
 export interface TrlArguments {
@@ -22,6 +26,7 @@ export interface Chosen {
   readonly mode: LossMode;
   readonly options: Options;
   readonly lossTypes?: readonly PairLossChoice[];
+  readonly modifiers?: Modifiers;
 }
 
 /** The arguments, or their other names, that are options of ours. */
@@ -37,12 +42,27 @@ function chosenDpo(given: TrlArguments): Chosen {
     weight: given.loss_weights?.[k] ?? 1,
     options: optionsIn(pairLossNamed(type).options, given),
   }));
-  return { mode: dpo as LossMode, options: { beta: given.beta }, lossTypes };
+  const modifiers: Modifiers = {
+    ldAlpha: given.ld_alpha as number | undefined,
+    useWeighting: given.use_weighting === true,
+    referenceSync: given.sync_ref_model
+      ? {
+        steps: given.ref_model_sync_steps as number,
+        alpha: given.ref_model_mixup_alpha as number,
+      }
+      : undefined,
+  };
+  return { mode: dpo as LossMode, options: { beta: given.beta }, lossTypes, modifiers };
 }
 
 function chosenCpo(given: TrlArguments): Chosen {
   const variant = (given.loss_type ?? "sigmoid") as string;
   return { mode: cpo as LossMode, options: { ...optionsIn(cpo.options, given), variant } };
+}
+
+function chosenKto(given: TrlArguments): Chosen {
+  const variant = given.loss_type as string;
+  return { mode: kto as LossMode, options: { ...optionsIn(kto.options, given), variant } };
 }
 
 /** The run that has TRL's numbers. */
@@ -52,8 +72,12 @@ export function chosenFor(given: TrlArguments): Chosen {
       return chosenDpo(given);
     case "CPOTrainer":
       return chosenCpo(given);
+    case "ORPOTrainer":
+      return { mode: orpo as LossMode, options: { beta: given.beta, nll: "sequence" } };
+    case "KTOTrainer":
+      return chosenKto(given);
     default:
-      throw new Error(`No mode stands for ${given.trainer} yet`);
+      throw new Error(`No mode stands for ${given.trainer}`);
   }
 }
 
@@ -63,19 +87,32 @@ function isAveraged({ trainer, loss_type }: TrlArguments): boolean {
     trainer === "CPOTrainer" && (loss_type === "ipo" || loss_type === "simpo");
 }
 
-/** Log-probabilities of the chosen and of the rejected answers of a batch, as TRL's trainer has them. */
+/** Log-probabilities of the answers of a batch, chosen, then rejected ones, as TRL's trainer has them. */
 export function answerLogps(given: TrlArguments, { chosen, rejected }: ScoreBatch) {
   const averaged = isAveraged(given);
-  return [chosen, rejected!].map(({ policy, length }) =>
+  return [chosen, ...rejected ? [rejected] : []].map(({ policy, length }) =>
     policy.map((p, i) => averaged ? p / length[i] : p)
   );
 }
 
+/** Of one batch of rows with labels; margins where it has both kinds. */
+function labelledMetrics(given: TrlArguments, batch: ScoreBatch): Record<string, number> {
+  const metrics = Object.fromEntries(
+    labelMetrics(batch, given.beta).map(({ name, value }) => [name, value]),
+  );
+  const { "rewards/chosen": good, "rewards/rejected": bad } = metrics;
+  return good === undefined || bad === undefined
+    ? metrics
+    : { ...metrics, "rewards/margins": good - bad };
+}
+
 /**
- * Log-probabilities and rewards of one batch as a trainer without a reference logs them. The modes
- * here log sums of log-probabilities, and rewards only where there is a reference.
+ * Log-probabilities and rewards of one batch as a trainer logs them that counts otherwise than the one
+ * here: KTO's takes means of the means of micro-batches, here each row counts once; trainers without a
+ * reference log averages over tokens and rewards, here there are sums and no rewards.
  */
 export function ownMetrics(given: TrlArguments, batch: ScoreBatch): Record<string, number> {
+  if (batch.label) return labelledMetrics(given, batch);
   const alpha = (given.alpha ?? 0) as number;
   const reward = (logp: number) =>
     given.beta * (alpha === 0 ? logp : (1 - Math.exp(-alpha * logp)) / alpha);
@@ -90,60 +127,3 @@ export function ownMetrics(given: TrlArguments, batch: ScoreBatch): Record<strin
     "rewards/accuracies": mean(high.map((x, i) => x > low[i] ? 1 : 0)),
   };
 }
-
-/** A golden that waits for a part of the trainer. */
-export interface Pending {
-  readonly name: string;
-  /** What has to exist first. */
-  readonly needs: string;
-  readonly mode: string;
-  /** Options of the mode; pair losses as in the golden's arguments. */
-  readonly options: Options;
-  /** Top-level settings of the config. */
-  readonly settings?: Options;
-}
-
-const SYNC = { sync_ref_model: true, ref_model_mixup_alpha: 0.6, ref_model_sync_steps: 2 };
-
-/** Goldens without a test so far. */
-export const pending: readonly Pending[] = [
-  ...["sigmoid_ld", "mpo_ld", "ipo_ld"].map((name) => ({
-    name,
-    needs: "log-probabilities weighted by token, of policy and reference alike",
-    mode: "dpo",
-    options: { beta: 0.3 },
-    settings: { ld_alpha: 0.5 },
-  })),
-  ...["sigmoid_weighted", "ipo_weighted"].map((name) => ({
-    name,
-    needs: "logSumP2 of the scored tokens",
-    mode: "dpo",
-    options: { beta: 0.3 },
-    settings: { use_weighting: true },
-  })),
-  ...["sigmoid_synced", "apo_zero_synced"].map((name) => ({
-    name,
-    needs: "a live reference that is mixed after every second step",
-    mode: "dpo",
-    options: { beta: 0.3 },
-    settings: SYNC,
-  })),
-  {
-    name: "orpo",
-    needs: "promptLogp: the likelihood is over prompt and answer",
-    mode: "orpo",
-    options: { beta: 0.3, nll: "sequence" },
-  },
-  {
-    name: "kto",
-    needs: "rows with a label (settings.labels) and mismatched answers",
-    mode: "kto",
-    options: { beta: 0.3, variant: "kto", desirable_weight: 1, undesirable_weight: 1.5 },
-  },
-  {
-    name: "apo_zero_unpaired",
-    needs: "rows with a label (settings.labels)",
-    mode: "kto",
-    options: { beta: 0.3, variant: "apo_zero_unpaired" },
-  },
-];

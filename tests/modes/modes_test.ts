@@ -36,6 +36,7 @@ const optionSets: Record<string, readonly Options[]> = {
     scope: "step",
   }],
   sft: [{}],
+  tr_dpo: [{}, { update: "hard", sync_steps: 1 }],
 };
 
 const readGranted = (await Deno.permissions.query({ name: "read" })).state === "granted";

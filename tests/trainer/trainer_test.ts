@@ -7,6 +7,8 @@ import sft from "../../modes/sft.ts";
 import { ConfigError, NumbersError } from "../../trainer/error.ts";
 import { optimizerStep } from "../../trainer/optimizer_step.ts";
 import { liveReference } from "../../trainer/reference_cache.ts";
+import simpo from "../../modes/simpo.ts";
+import { readExamples } from "../../trainer/decision_set.ts";
 import { train } from "../../trainer/trainer.ts";
 import { FakeEngine } from "./fake_engine.ts";
 import {
@@ -274,9 +276,21 @@ Deno.test("a run that cannot give its mode what it needs is refused", async () =
   await refused({ reference: undefined }, "needs a reference model");
   await refused({ train: pairs(0) }, "no training rows");
   const needs = { reference: "none", scope: "micro", rows: "unpaired" } as const;
-  await refused({}, "rows with a label", { ...dpo, needs: () => needs });
   await refused({}, '"gold" sequences', {
     ...dpo,
     needs: () => ({ ...needs, rows: "pairs", extra: "gold" }),
   });
+  const sync = { referenceSync: { steps: 2, alpha: 0.5 } };
+  await refused({ modifiers: sync }, "its reference cannot be moved");
+  await refused({ modifiers: sync }, '"sync_ref_model" does not go with it', simpo as LossMode);
+  await refused({ modifiers: { useWeighting: true } }, "a loss of its own", simpo as LossMode);
+  const aot = [{ type: "aot", weight: 1, options: {} }];
+  await refused({ modifiers: { useWeighting: true }, lossTypes: aot }, '"aot" sorts its batch');
+  const sft = [{ type: "sft", weight: 1, options: {} }];
+  await refused({ modifiers: { ldAlpha: 0.5 }, lossTypes: sft }, '"ld_alpha" does not go with it');
+});
+
+Deno.test("rows without a label are refused where the mode needs one", async () => {
+  const { train: rows } = fakeRun(dpo, "");
+  await assertRejects(() => readExamples(rows, [0], "unpaired"), ConfigError, "has no label");
 });

@@ -65,8 +65,6 @@ def modified() -> list[dict]:
             f_divergence_type="alpha_divergence", f_alpha_divergence_coef=0.7)
     )
     cases.append(dpo("sigmoid_ld", ld_alpha=0.5))
-    cases.append(dpo("mpo_ld", ld_alpha=0.5, loss_type=["sigmoid", "bco_pair", "sft"],
-                     loss_weights=[0.8, 0.2, 1.0]))
     cases.append(dpo("ipo_ld", ld_alpha=0.5, loss_type=["ipo"]))
     cases.append(dpo("sigmoid_weighted", use_weighting=True))
     cases.append(dpo("ipo_weighted", use_weighting=True, loss_type=["ipo"]))

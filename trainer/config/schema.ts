@@ -29,6 +29,7 @@ export const BUILT_IN_MODES: readonly string[] = [
   "orpo",
   "simpo",
   "slic_hf",
+  "tr_dpo",
 ];
 /** Sections of the user's files that other tools read. */
 export const FOREIGN_SECTIONS: readonly string[] = ["rollout", "debug"];
@@ -99,6 +100,30 @@ export const configSchema = z.strictObject({
   ipo_reduction: nullable(
     oneOf(["mean", "sum"]),
     "Log-ratios of loss_type ipo: token averages or sums. Without it mean",
+  ),
+  ld_alpha: nullable(
+    real({ min: 0, max: 1 }),
+    "LD-DPO: factor of the tokens of the longer answer beyond the shorter one's length. Without it 1",
+  ),
+  use_weighting: byDefault(
+    flag(),
+    false,
+    "WPO: weight pairs by how likely both answers are under the policy",
+  ),
+  sync_ref_model: byDefault(
+    flag(),
+    false,
+    "TR-DPO: move the reference towards the policy now and then; its weights stay on the GPU",
+  ),
+  ref_model_mixup_alpha: byDefault(
+    real({ above: 0, max: 1 }),
+    0.6,
+    "Share of the way that sync_ref_model moves the reference; 1 copies the policy",
+  ),
+  ref_model_sync_steps: byDefault(
+    whole({ min: 1 }),
+    512,
+    "Optimizer steps between two moves of sync_ref_model",
   ),
   bco_running_mean: nullable(
     flag(),

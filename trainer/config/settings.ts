@@ -1,5 +1,6 @@
 /** One set of training settings, whichever section of the config they come from. */
 import type { z } from "zod";
+import type { Modifiers } from "../needs.ts";
 import type { Config } from "./schema.ts";
 import { dpoTrainingSection, sftTrainingSection } from "./sections.ts";
 
@@ -28,6 +29,7 @@ export interface TrainingSettings {
   readonly lossTypes: readonly string[];
   readonly lossWeights: readonly number[];
   readonly labelSmoothing: number;
+  readonly modifiers: Modifiers;
   readonly logSteps: number;
   /** 0: only at the end. */
   readonly evalSteps: number;
@@ -96,6 +98,13 @@ export function trainingSettings(config: Config, mode: string): TrainingSettings
       ? lossTypes.map(() => 1)
       : [config.loss_weights].flat() as number[],
     labelSmoothing: config.label_smoothing,
+    modifiers: {
+      ldAlpha: config.ld_alpha ?? undefined,
+      useWeighting: config.use_weighting,
+      referenceSync: config.sync_ref_model
+        ? { steps: config.ref_model_sync_steps, alpha: config.ref_model_mixup_alpha }
+        : undefined,
+    },
     logSteps: common.log_steps,
     evalSteps: common.eval_steps,
     saveSteps: common.save_steps,
