@@ -37,7 +37,7 @@ export function engineOptions(
 }
 
 /** Folder of the reference caches: the user's cache folder, else one beside the runs. */
-function cacheFolder(): string {
+export function cacheFolder(): string {
   const env = (name: string) => Deno.env.get(name);
   const base = env("XDG_CACHE_HOME") ||
     (Deno.build.os === "windows"
@@ -58,7 +58,7 @@ export async function openReferences(
   session: Session,
   policy: LlamaEngine,
   events: Sink,
-  signal?: AbortSignal,
+  { signal, folder = cacheFolder() }: { signal?: AbortSignal; folder?: string } = {},
 ): Promise<References> {
   const { reference, mode, modeOptions } = session;
   const prompts = samplePrompts(session);
@@ -77,7 +77,7 @@ export async function openReferences(
   const identity = reference.identity();
   const cached = (dataset: TokenizedDataset) =>
     cachedReference({
-      folder: cacheFolder(),
+      folder,
       key: { model: identity, data: dataset.fingerprint, engine: engine.fingerprint },
       dataset,
       batchSize: session.settings.evalBatchSize,
