@@ -73,10 +73,11 @@ async function main(args: string[]): Promise<number> {
 
 if (import.meta.main) {
   try {
-    Deno.exitCode = await main(Deno.args);
+    // At once: a mode that never returns would keep its Worker, and that the process, for ever.
+    Deno.exit(await main(Deno.args));
   } catch (error) {
     const { message, code } = explainError(error);
     console.error(message);
-    Deno.exitCode = code;
+    Deno.exit(code);
   }
 }

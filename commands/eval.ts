@@ -2,6 +2,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { openGpu } from "../gpu/device.ts";
 import type { Json } from "../losses/loss_mode.ts";
+import { firstState } from "../losses/run_mode.ts";
 import { consoleSink } from "../report/console.ts";
 import { ConfigError } from "../trainer/error.ts";
 import { evaluate } from "../trainer/evaluation.ts";
@@ -85,7 +86,7 @@ function readModeState({ policy, mode, modeOptions }: Session) {
     text = Deno.readTextFileSync(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    return { state: mode.init(modeOptions), optimizerStep: 0 };
+    return { state: firstState(mode, modeOptions), optimizerStep: 0 };
   }
   const saved = parseObject(text);
   if (!saved || typeof saved.state !== "object") {
@@ -95,7 +96,7 @@ function readModeState({ policy, mode, modeOptions }: Session) {
   }
   if (saved.mode !== mode.name || saved.version !== mode.version) {
     // Another mode's state says nothing about this one.
-    return { state: mode.init(modeOptions), optimizerStep: 0 };
+    return { state: firstState(mode, modeOptions), optimizerStep: 0 };
   }
   return { state: saved.state as Json, optimizerStep: Number(saved.optimizerStep ?? 0) };
 }

@@ -25,6 +25,12 @@ function below(folder: string, name: string): URL | undefined {
   return new URL(encoded, new URL(folder, ROOT));
 }
 
+/** Every place in which {@linkcode findInput} looks for a name. */
+export function inputPlaces(name: string): (string | URL)[] {
+  if (name === "" || name.includes("\0")) return [];
+  return places(name, name.startsWith("examples/") ? ["./"] : []);
+}
+
 function places(name: string, folders: readonly string[]): (string | URL)[] {
   const inProject = folders.map((folder) => below(folder, name));
   return [name, ...inProject.filter((url) => url !== undefined)];
@@ -59,8 +65,7 @@ export async function findInput(
   name: string,
   look: Look = lookOnDisk,
 ): Promise<string | URL | undefined> {
-  if (name === "" || name.includes("\0")) return undefined;
-  for (const place of places(name, name.startsWith("examples/") ? ["./"] : [])) {
+  for (const place of inputPlaces(name)) {
     if (await look(place)) return place;
   }
   return undefined;

@@ -73,7 +73,7 @@ async function openLive(
 }
 
 /** Folder of the reference caches: the user's cache folder, else one beside the runs. */
-function cacheFolder(): string {
+export function cacheFolder(): string {
   const env = (name: string) => Deno.env.get(name);
   const base = env("XDG_CACHE_HOME") ||
     (Deno.build.os === "windows"
@@ -94,7 +94,7 @@ export async function openReferences(
   session: Session,
   policy: LlamaEngine,
   events: Sink,
-  signal?: AbortSignal,
+  { signal, folder = cacheFolder() }: { signal?: AbortSignal; folder?: string } = {},
 ): Promise<References> {
   const { reference } = session;
   const prompts = samplePrompts(session);
@@ -108,7 +108,7 @@ export async function openReferences(
   const identity = reference.identity();
   const cached = (dataset: TokenizedDataset) =>
     cachedReference({
-      folder: cacheFolder(),
+      folder,
       key: { model: identity, data: dataset.fingerprint, engine: engine.fingerprint },
       dataset,
       batchSize: session.settings.evalBatchSize,

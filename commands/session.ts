@@ -66,6 +66,8 @@ export interface SessionRequest {
   /** A model folder to evaluate instead of the config's policy. */
   readonly model?: string;
   readonly events: Sink;
+  /** Finds modes by name; absent: as they are, nobody looks after their calls. */
+  readonly loadMode?: typeof loadMode;
 }
 
 /** Reads and checks everything but weight values, so that bad input is found before any work. */
@@ -80,7 +82,11 @@ export async function openSession(request: SessionRequest): Promise<Session> {
   const notice = (text: string) => request.events.accept({ type: "notice", text });
   parsed.notices.forEach(notice);
   const settings = trainingSettings(config, parsed.mode);
-  const { mode, modeOptions, lossTypes, shadows, needs } = await openMode(parsed, settings);
+  const { mode, modeOptions, lossTypes, shadows, needs } = await openMode(
+    parsed,
+    settings,
+    request.loadMode ?? loadMode,
+  );
 
   const policyDir = await modelDir(request.model ?? config.policy_name, "policy_name");
   const random = config.init === "random" && request.model === undefined;
@@ -115,9 +121,13 @@ export async function openSession(request: SessionRequest): Promise<Session> {
   };
 }
 
-async function openMode(parsed: ParsedConfig, settings: TrainingSettings) {
+async function openMode(
+  parsed: ParsedConfig,
+  settings: TrainingSettings,
+  load: typeof loadMode,
+) {
   try {
-    const mode = await loadMode(parsed.mode);
+    const mode = await load(parsed.mode);
     const config = parsed.config as unknown as Record<string, unknown>;
     const modeOptions = readOptions(
       mode.name,
@@ -131,7 +141,7 @@ async function openMode(parsed: ParsedConfig, settings: TrainingSettings) {
       // Options of pair losses have no section: each is read at its place beside loss_type.
       options: readOptions("", pairLossNamed(type).options, config),
     }));
-    const shadows = await openShadows(parsed, lossTypes);
+    const shadows = await openShadows(parsed, lossTypes, load);
     const accumulation = settings.gradientAccumulation;
     const request = { mode, modeOptions, lossTypes, modifiers: settings.modifiers };
     const modifier = modifierProblem(request);
@@ -149,6 +159,7 @@ async function openMode(parsed: ParsedConfig, settings: TrainingSettings) {
 async function openShadows(
   parsed: ParsedConfig,
   lossTypes: readonly PairLossChoice[],
+  load: typeof loadMode,
 ): Promise<Shadow[]> {
   const config = parsed.config as unknown as Record<string, unknown>;
   const shadows: Shadow[] = [];
@@ -158,7 +169,7 @@ async function openShadows(
       shadows.push(pairLossShadow(name, readOptions("", loss.options, config)));
       continue;
     }
-    const mode = await loadMode(name).catch((error) => {
+    const mode = await load(name).catch((error) => {
       if (!(error instanceof ModeError)) throw error;
       const names = pairLosses.map((known) => known.name).join(", ");
       const known = error.message.startsWith("Unknown") ? `; pair losses are ${names}` : "";

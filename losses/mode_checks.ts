@@ -6,9 +6,10 @@ import type {
   Metrics,
   Needs,
   ScoreBatch,
+  Seeds,
   StepContext,
 } from "./loss_mode.ts";
-import { ModeError, ModeNumbersError } from "./mode_error.ts";
+import { ModeError, ModeNumbersError, reasonOf } from "./mode_error.ts";
 
 /** Where a message says the trouble is. */
 export interface Place {
@@ -33,12 +34,25 @@ export function call<T>(place: Place, part: string, run: () => T): T {
   try {
     return run();
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
     const details = { cause, path: cause instanceof ModeError ? cause.path : undefined };
-    const message = `${describe(place)}: "${part}" failed: ${reason}`;
+    const message = `${describe(place)}: "${part}" failed: ${reasonOf(cause)}`;
     throw cause instanceof ModeNumbersError
       ? new ModeNumbersError(message, details)
       : new ModeError(message, details);
+  }
+}
+
+/**
+ * Calls a function of a mode outside the steps.
+ *
+ * @throws ModeError naming mode and function, whatever it throws
+ */
+export function guarded<T>(mode: string, part: string, run: () => T): T {
+  try {
+    return run();
+  } catch (cause) {
+    if (cause instanceof ModeError) throw cause;
+    throw new ModeError(`Mode "${mode}": "${part}" failed: ${reasonOf(cause)}`, { cause });
   }
 }
 
@@ -96,6 +110,7 @@ function checkArray(
   name: string,
   values: unknown,
   counts: (row: number) => boolean,
+  NotFinite: typeof ModeError = ModeError,
 ): void {
   const { size, rows } = place.batch;
   if (!(values instanceof Float64Array) || values.length !== size) {
@@ -106,7 +121,7 @@ function checkArray(
   }
   const bad = values.findIndex((value, i) => counts(i) && !Number.isFinite(value));
   if (bad !== -1) {
-    throw new ModeError(
+    throw new NotFinite(
       `${describe(place, rows[bad])}: "${name}" is "${
         values[bad]
       }" although the log-probabilities are finite`,
@@ -136,8 +151,13 @@ function checkInputs(place: BatchPlace, needs: Needs, counts: (row: number) => b
   }
 }
 
-/** @throws ModeError for a metric that is not finite */
+/** @throws ModeError for metrics that are no object, or a metric that is not finite */
 export function checkMetrics(place: Place, metrics: Metrics): void {
+  if (typeof metrics !== "object" || metrics === null) {
+    throw new ModeError(
+      `${describe(place)}: "metrics" must be an object of numbers, but is "${metrics}"`,
+    );
+  }
   for (const [name, value] of Object.entries(metrics)) {
     if (!Number.isFinite(value)) {
       throw new ModeError(
@@ -165,7 +185,10 @@ export function checkDecision(place: BatchPlace, needs: Needs, decision: Decisio
   checkMetrics(place, decision.metrics);
 }
 
-/** @throws ModeError for a loss or seeds of a wrong length, or not finite */
+/**
+ * @throws ModeError for a loss that is not finite, or arrays of a wrong length; ModeNumbersError for
+ * a seed that is not finite
+ */
 export function checkResult(
   place: BatchPlace,
   needs: Needs,
@@ -179,11 +202,14 @@ export function checkResult(
   }
   const counts = (i: number) => weights === undefined || weights[i] !== 0;
   checkArray(place, "perPair", result.perPair, counts);
-  checkArray(place, "seeds.chosen", result.seeds?.chosen, () => true);
+  // A seed that is no number is a number that went wrong, not an answer of the wrong form.
+  const checkSeeds = (part: keyof Seeds) =>
+    checkArray(place, `seeds.${part}`, result.seeds?.[part], () => true, ModeNumbersError);
+  checkSeeds("chosen");
   if (needs.rows === "pairs") {
-    checkArray(place, "seeds.rejected", result.seeds?.rejected, () => true);
+    checkSeeds("rejected");
   }
   if (needs.tokens?.includes("promptLogp")) {
-    checkArray(place, "seeds.prompt", result.seeds?.prompt, () => true);
+    checkSeeds("prompt");
   }
 }

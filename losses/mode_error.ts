@@ -19,3 +19,16 @@ export class ModeNumbersError extends ModeError {
   override name = "ModeNumbersError";
   override readonly exitCode = 4;
 }
+
+/** What was thrown, in one line; a permission that Deno refused is no hint to grant it to a mode. */
+export function reasonOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  const asked = /Requires \w+ access( to "[^"]*")?/.exec(cause.message)?.[0];
+  if (asked !== undefined && /, run again with the --allow/.test(cause.message)) {
+    return `${asked}, which a mode does not get: it computes with the numbers it is given, without files, network, programs or environment`;
+  }
+  if (cause instanceof TypeError && /read only|not extensible|Cannot delete/.test(cause.message)) {
+    return `${cause.message}: what a mode is given is frozen, return what is new instead`;
+  }
+  return cause.message;
+}

@@ -10,8 +10,17 @@ import type {
   Seeds,
   StepContext,
 } from "./loss_mode.ts";
-import { call, checkBatch, checkDecision, checkMetrics, checkResult } from "./mode_checks.ts";
-import { ModeError } from "./mode_error.ts";
+import { jsonCopy } from "./json_copy.ts";
+import {
+  call,
+  checkBatch,
+  checkDecision,
+  checkMetrics,
+  checkResult,
+  guarded,
+} from "./mode_checks.ts";
+import { checkAnswer, checkUnchanged, deepFreeze, shownBatch } from "./mode_inputs.ts";
+import { ModeError, reasonOf } from "./mode_error.ts";
 import { numericSeeds } from "./numeric_seeds.ts";
 import { decidePairLosses, mixPairLosses, type PairLossChoice } from "./pair_loss.ts";
 import { joinStates, splitStates } from "./run_state.ts";
@@ -42,26 +51,6 @@ export const defaultPairLoss: readonly PairLossChoice[] = [
 ];
 
 /**
- * A plain copy of a JSON value, with -0 as 0, as a checkpoint would give it back.
- *
- * @throws ModeError naming the place of anything JSON cannot hold
- */
-export function jsonCopy(value: unknown, path: string): Json {
-  if (value === null || typeof value === "boolean" || typeof value === "string") return value;
-  if (typeof value === "number" && Number.isFinite(value)) return value + 0;
-  if (Array.isArray(value)) return value.map((item, i) => jsonCopy(item, `${path}[${i}]`));
-  if (typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype) {
-    return Object.fromEntries(
-      Object.entries(value).map(([key, item]) => [key, jsonCopy(item, `${path}.${key}`)]),
-    );
-  }
-  const shown = typeof value === "object" ? value.constructor?.name ?? "object" : String(value);
-  throw new ModeError(
-    `"${path}" is "${shown}", which JSON cannot hold: use finite numbers, text, true, false, null, arrays and plain objects`,
-  );
-}
-
-/**
  * The mode's own loss, else the pair losses, with seeds; the decisions are held.
  *
  * @param aux what the pair losses decided
@@ -79,6 +68,7 @@ function lossAndSeeds(
       ? mode.loss(scores, decision, options)
       : mixPairLosses(scores, withPairWeights(scores, decision), lossTypes, aux);
   const result = evaluate(batch);
+  checkAnswer(result);
   const seeds = result.seeds ?? numericSeeds(batch, (changed) => evaluate(changed).loss);
   return { ...result, seeds };
 }
@@ -102,6 +92,22 @@ function withPairWeights(batch: ScoreBatch, decision: Decision): Decision {
 }
 
 /**
+ * The state a mode starts with.
+ *
+ * @throws ModeError when `init` fails or the state is no JSON
+ */
+export function firstState(mode: LossMode, options: Options): Json {
+  return guarded(mode.name, "init", () => {
+    const state = mode.init(deepFreeze(options));
+    try {
+      return jsonCopy(state, "state");
+    } catch (cause) {
+      throw new ModeError(`Mode "${mode.name}": "init" failed: ${reasonOf(cause)}`, { cause });
+    }
+  });
+}
+
+/**
  * A mode's own step after an optimizer step in training; without one the state stays.
  *
  * @throws ModeError when the state is no JSON or a metric is not finite
@@ -120,8 +126,10 @@ export function runOptimizerStep(
   if (!mode.onOptimizerStep) return { state, metrics: {} };
   const place = { mode, context };
   const result = call(place, "onOptimizerStep", () => {
-    const { own, pairLosses } = splitStates(state);
-    const { state: next, metrics, reference } = mode.onOptimizerStep!(own, options, context);
+    const { own, pairLosses } = splitStates(deepFreeze(state));
+    const answer = mode.onOptimizerStep!(own, deepFreeze(options), { ...context });
+    checkAnswer(answer);
+    const { state: next, metrics, reference } = answer;
     if (reference) checkSync(mode, options, reference.alpha);
     return {
       state: joinStates(jsonCopy(next, "state"), pairLosses),
@@ -150,18 +158,21 @@ export function runMode(
   lossTypes: readonly PairLossChoice[] = defaultPairLoss,
 ): ModeOutcome {
   const place = { mode, batch, context };
-  const { own, pairLosses } = splitStates(state);
+  const { own, pairLosses } = splitStates(deepFreeze(state));
+  deepFreeze(options);
   const needs = call(place, "needs", () => mode.needs(options));
   checkBatch(place, needs);
   const uniform = (i: number) => {
     if (context.training) return context.uniform(i);
     throw new ModeError("Random numbers are not allowed in evaluation");
   };
-  const decision = call(
-    place,
-    "decide",
-    () => mode.decide(batch, own, options, { ...context, uniform }),
-  );
+  const shown = shownBatch(batch);
+  const decision = call(place, "decide", () => {
+    const answer = mode.decide(shown, own, options, { ...context, uniform });
+    checkAnswer(answer);
+    checkUnchanged(batch, shown);
+    return answer;
+  });
   checkDecision(place, needs, decision);
   const next = call(place, "decide", () => jsonCopy(decision.state, "state"));
   const decided = call(
@@ -170,11 +181,11 @@ export function runMode(
     () =>
       decidePairLosses(batch, decision, mode.loss ? [] : lossTypes, pairLosses, context.training),
   );
-  const result = call(
-    place,
-    "loss",
-    () => lossAndSeeds(mode, batch, decision, options, lossTypes, decided.aux),
-  );
+  const result = call(place, "loss", () => {
+    const answer = lossAndSeeds(mode, shown, decision, options, lossTypes, decided.aux);
+    checkUnchanged(batch, shown);
+    return answer;
+  });
   checkResult(place, needs, decision, result);
   return {
     state: context.training ? call(place, "decide", () => joinStates(next, decided.states)) : state,

@@ -1,6 +1,6 @@
 /** Finds a loss mode by name. Nothing but modes and this file lives in the folder. */
 import type { LossMode } from "../losses/loss_mode.ts";
-import { ModeError } from "../losses/mode_error.ts";
+import { ModeError, reasonOf } from "../losses/mode_error.ts";
 import { nearestName } from "../losses/nearest_name.ts";
 
 /** The modes that come with the program; a folder cannot be listed without read permission. */
@@ -45,12 +45,14 @@ async function importMode(name: string): Promise<{ default?: unknown }> {
     // A file that is absent, or came after the start and may not be read, is an unknown name; all
     // else is a fault inside the file.
     const message = cause instanceof Error ? cause.message : String(cause);
-    const absent = message.includes(`modes/${name}.ts`) &&
-      /Module not found|Requires (read|import) access/i.test(message);
+    const absent = new RegExp(
+      `(Module not found|Requires (read|import) access to) "[^"]*modes/${name}\\.ts"`,
+      "i",
+    ).test(message);
     throw new ModeError(
       absent
         ? `Unknown mode "${name}": there is no file "modes/${name}.ts"; ${builtInHint(name)}`
-        : `Cannot load mode "${name}" from "modes/${name}.ts": ${message}`,
+        : `Cannot load mode "${name}" from "modes/${name}.ts": ${reasonOf(cause)}`,
       { path: "mode", cause },
     );
   }

@@ -16,7 +16,7 @@ import type {
   StepContext,
 } from "../losses/loss_mode.ts";
 import { type PairLossChoice, pairLossNamed } from "../losses/pair_loss.ts";
-import { runMode, runOptimizerStep } from "../losses/run_mode.ts";
+import { firstState, runMode, runOptimizerStep } from "../losses/run_mode.ts";
 import { type NeedsRequest, runNeeds } from "./needs.ts";
 import type { TrainingRun } from "./run.ts";
 import { WeightedMeans } from "./weighted_means.ts";
@@ -144,7 +144,7 @@ export function openShadows(
       name: shadow.name,
       version: shadow.mode?.version ?? 1,
       failed: false,
-      state: shadow.mode?.init(shadow.options) ?? null,
+      state: shadow.mode ? firstState(shadow.mode, shadow.options) : null,
     }
   );
 }

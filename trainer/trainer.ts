@@ -5,6 +5,7 @@
  */
 import { Sampler } from "../data/sampler.ts";
 import type { Json } from "../losses/loss_mode.ts";
+import { firstState } from "../losses/run_mode.ts";
 import type { RunEvent } from "../report/events.ts";
 import type { JsonLinesFile } from "../report/json_lines.ts";
 import { metricsRecord } from "../report/metrics_jsonl.ts";
@@ -79,7 +80,7 @@ class Loop {
     this.#step = state?.step ?? 0;
     this.#microStep = state?.microStep ?? 0;
     this.#tokens = state?.tokens ?? 0;
-    this.#modeState = (state?.mode.state ?? mode.init(modeOptions)) as Json;
+    this.#modeState = (state?.mode.state ?? firstState(mode, modeOptions)) as Json;
     this.#shadows = openShadows(run.shadows, state?.shadows as ShadowState[] | undefined);
     this.#kept = state?.metrics ?? { first: null, last: null, before: null, evaluation: null };
     if (found) this.#checkpoint = { step: found.state.step, path: found.path };

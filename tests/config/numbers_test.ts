@@ -60,6 +60,7 @@ const NUMERIC: readonly (readonly [string, number])[] = [
   ["max_steps", 5],
   ["seed", 0],
   ["save_total_limit", 1],
+  ["mode_time_limit", 0.5],
   ["memory_budget", 2 ** 30],
 ];
 

@@ -29,6 +29,7 @@ Deno.test("defaults of preference training", () => {
     saveSteps: 500,
     evalAtStart: false,
     saveTotalLimit: 2,
+    modeTimeLimit: 60,
     saveOnlyModel: false,
     saveDir: undefined,
     runName: undefined,

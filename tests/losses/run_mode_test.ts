@@ -3,7 +3,8 @@ import { makeContext, ordinaryBatch } from "../../losses/contract_batches.ts";
 import type { Decision, LossMode, LossResult, Needs } from "../../losses/loss_mode.ts";
 import { ModeError, ModeNumbersError } from "../../losses/mode_error.ts";
 import { centralDifference } from "../../losses/numeric_seeds.ts";
-import { jsonCopy, runMode, runOptimizerStep } from "../../losses/run_mode.ts";
+import { jsonCopy } from "../../losses/json_copy.ts";
+import { runMode, runOptimizerStep } from "../../losses/run_mode.ts";
 import { assertAllClose, assertClose } from "./assert_close.ts";
 import { pairsWithMargins } from "./make_pairs.ts";
 

@@ -160,6 +160,11 @@ export const configSchema = z.strictObject({
     2,
     "Newest checkpoints kept; null keeps all",
   ),
+  mode_time_limit: byDefault(
+    real({ above: 0, max: 86400 }),
+    60,
+    "Seconds that one call of a mode's function may take; a longer one ends the run",
+  ),
   report_to: byDefault(
     oneOrMore(oneOf(SINKS), `expected names out of ${SINKS.join(", ")}`),
     ["jsonl"],

@@ -38,6 +38,8 @@ export interface TrainingSettings {
   readonly evalAtStart: boolean;
   /** Absent: all checkpoints are kept. */
   readonly saveTotalLimit?: number;
+  /** Seconds that one call of a mode's function may take. */
+  readonly modeTimeLimit: number;
   readonly saveOnlyModel: boolean;
   readonly saveDir?: string;
   readonly runName?: string;
@@ -110,6 +112,7 @@ export function trainingSettings(config: Config, mode: string): TrainingSettings
     saveSteps: common.save_steps,
     evalAtStart: config.eval_at_start,
     saveTotalLimit: config.save_total_limit ?? undefined,
+    modeTimeLimit: config.mode_time_limit,
     saveOnlyModel: sft?.save_only_model ?? false,
     saveDir: common.save_dir ?? dpo?.save_dpo_dir,
     runName: common.run_name,

@@ -1,0 +1,33 @@
+/** What the main thread and the Worker of a training run say to each other; plain data only. */
+import type { RunEvent } from "../report/events.ts";
+
+/** What a run is started with. */
+export interface TrainRequest {
+  /** Path of the config file. */
+  readonly config: string;
+  /** `--set`. */
+  readonly overrides: readonly string[];
+  readonly outputFolder: string;
+  /** Folder of the reference caches. */
+  readonly cacheFolder: string;
+  readonly resume: "no" | "newest" | "older";
+}
+
+/** To the Worker. */
+export type TrainOrder =
+  /** `watch`: where the Worker notes which function of a mode it is in. */
+  | {
+    readonly type: "start";
+    readonly request: TrainRequest;
+    readonly watch: SharedArrayBuffer;
+  }
+  /** Finish the step in progress, save and end. */
+  | { readonly type: "stop" };
+
+/** From the Worker. `end` and `failure` are the last one. */
+export type TrainAnswer =
+  /** All input is read and checked: from here on a run that is stopped ends with a checkpoint. */
+  | { readonly type: "opened" }
+  | { readonly type: "event"; readonly event: RunEvent }
+  | { readonly type: "end"; readonly stopped: boolean }
+  | { readonly type: "failure"; readonly message: string; readonly code: number };

@@ -1,0 +1,179 @@
+/**
+ * A whole training run over an opened session: model on the GPU, reference, training, the tuned model
+ * and its evaluation. Runs in the Worker: it knows no terminal, no signal and no clock but its own.
+ */
+import { createHash } from "node:crypto";
+import { openGpu } from "../gpu/device.ts";
+import type { LlamaEngine } from "../model/llama.ts";
+import { writeModelFolder } from "../model/model_folder.ts";
+import type { Sink } from "../report/events.ts";
+import { summaryLines } from "../report/summary.ts";
+import { evaluate } from "../trainer/evaluation.ts";
+import { planLines } from "../trainer/plan.ts";
+import { train } from "../trainer/trainer.ts";
+import type { TrainingResult } from "../trainer/run.ts";
+import { pretrainedModel } from "./model_source.ts";
+import { engineOptions, openReferences, type References } from "./references.ts";
+import { FINAL, writeRunConfig } from "./run_folder.ts";
+import { answerPrompts, sampleLines, samplePrompts } from "./samples.ts";
+import type { Session } from "./session.ts";
+
+/** What a run has beside its session. */
+export interface RunPlace {
+  readonly outputFolder: string;
+  /** Folder of the reference caches. */
+  readonly cacheFolder: string;
+  readonly resume: "no" | "newest" | "older";
+  readonly events: Sink;
+  /** When aborted, the step in progress is finished and saved. */
+  readonly signal: AbortSignal;
+}
+
+/** Returns whether a signal stopped the run before its last step. */
+export async function runSession(
+  session: Session,
+  { outputFolder, cacheFolder, resume, events, signal }: RunPlace,
+): Promise<boolean> {
+  const started = performance.now();
+  const { parsed, settings, mode, modeOptions, data } = session;
+  const gpu = await openGpu();
+  try {
+    const engine = await session.policy.load(gpu, engineOptions(session, { frozen: false }));
+    events.accept({ type: "plan", lines: plan(session, outputFolder, engine) });
+    Deno.mkdirSync(outputFolder, { recursive: true });
+    const references = await openReferences(gpu, session, engine, events, {
+      signal,
+      folder: cacheFolder,
+    });
+    const result = await train({
+      settings,
+      mode,
+      modeOptions,
+      lossTypes: session.lossTypes,
+      modifiers: settings.modifiers,
+      shadows: session.shadows,
+      engine,
+      reference: references.train,
+      validationReference: references.validation,
+      identities: {
+        policy: session.policy.identity(),
+        reference: session.reference?.identity(),
+      },
+      policyIsReference: session.reference === session.policy,
+      train: data.train,
+      validation: data.validation.length > 0 ? data.validation : undefined,
+      outputFolder,
+      marginLog: settings.marginLog.enabled && session.reference && session.needs.rows === "pairs"
+        ? {
+          folder: `${outputFolder}/${settings.marginLog.dir}`,
+          sampleSize: settings.marginLog.sampleSize,
+        }
+        : undefined,
+      configId: createHash("sha256").update(parsed.text).digest("hex"),
+      resume,
+      // Only now: a refused resume leaves the folder as it was.
+      onOpened: () => writeRunConfig(outputFolder, parsed.text),
+      events,
+      signal,
+    });
+    const lines = result.summary.stopped
+      ? summaryLines(result.summary, { seconds: (performance.now() - started) / 1000 })
+      : await finish(session, engine, references, result, outputFolder, {
+        seconds: (performance.now() - started) / 1000,
+        gpuBytes: gpu.peakBytes,
+      });
+    events.accept({ type: "end", lines });
+    return result.summary.stopped;
+  } finally {
+    gpu.destroy();
+  }
+}
+
+function plan(session: Session, outputFolder: string, engine: LlamaEngine): string[] {
+  const { settings, mode, modeOptions, data, policy, parsed } = session;
+  const { total, capacity, largestBinding } = engine.plan;
+  return [
+    `Model: ${policy.dir}${parsed.config.init === "random" ? " (random weights)" : ""}; ` +
+    `arithmetic and checkpoints in f32, ${FINAL}/ in ${parsed.config.precision}`,
+    `Output: ${outputFolder}`,
+    ...planLines({
+      settings,
+      mode,
+      modeOptions,
+      shadows: session.shadows,
+      train: data.report.train,
+      validation: data.report.validation,
+      memory: {
+        needed: total,
+        budget: settings.memoryBudget,
+        largestBinding,
+        bindingLimit: engine.bindingLimit,
+      },
+    }),
+    `GPU: ${engine.adapterName}, chunks of up to ${capacity.tokens} tokens`,
+  ];
+}
+
+/** Writes the tuned model, evaluates it as written and shows answers; returns the closing lines. */
+async function finish(
+  session: Session,
+  engine: LlamaEngine,
+  references: References,
+  result: TrainingResult,
+  outputFolder: string,
+  facts: { seconds: number; gpuBytes: number },
+): Promise<string[]> {
+  const { parsed, policy, data, settings, mode, modeOptions, lossTypes } = session;
+  const finalFolder = `${outputFolder}/${FINAL}`;
+  await writeModelFolder(finalFolder, {
+    configText: policy.configText,
+    precision: parsed.config.precision,
+    tensors: engine.weights(),
+    filesToCopy: policy.companions,
+    extraFiles: {
+      "mode_state.json": JSON.stringify(
+        {
+          mode: mode.name,
+          version: mode.version,
+          optimizerStep: result.summary.steps,
+          state: result.modeState,
+        },
+        null,
+        2,
+      ) + "\n",
+    },
+  });
+  // From here on the engine holds what the files hold, rounded to their precision.
+  const written = pretrainedModel(finalFolder);
+  await engine.restore(
+    (function* () {
+      for (const [name, shape] of engine.parameterShapes) {
+        yield { name, shape, data: written.parameter(name, shape) };
+      }
+    })(),
+  );
+  written.close();
+  const final = data.validation.length === 0 ? undefined : await evaluate({
+    engine,
+    dataset: data.validation,
+    batchSize: settings.evalBatchSize,
+    reference: references.validation,
+    mode,
+    modeOptions,
+    lossTypes,
+    modifiers: settings.modifiers,
+    state: result.modeState,
+    place: {
+      microStep: 0,
+      optimizerStep: result.summary.steps,
+      epoch: settings.epochs,
+      accumulation: 1,
+    },
+  });
+  const prompts = samplePrompts(session);
+  const tuned = await answerPrompts(session, engine, prompts);
+  return [
+    ...sampleLines(prompts, references.answers, tuned, session.reference !== undefined),
+    ...summaryLines(result.summary, { final: final?.metrics, finalFolder, ...facts }),
+  ];
+}
