@@ -98,8 +98,9 @@ for (const [path, good] of NUMERIC) {
     for (const part of path.split(".")) value = (value as Record<string, unknown>)[part];
     assertEquals(value, good);
 
-    // Two keys say something with a null: no bound, and keep all.
-    const mayBeNull = /max_(prompt|completion)_length|max_steps|^seed|save_total_limit/.test(path);
+    // Some keys say something with a null: no bound, keep all, no weighting.
+    const mayBeNull = /max_(prompt|completion)_length|max_steps|^seed|save_total_limit|ld_alpha/
+      .test(path);
     const bad = [...BAD, ...(path === "loss_weights" ? ["[]", "[x]"] : ["[1]"])];
     for (const wrong of bad) {
       if (wrong === "" && (mayBeNull || path === "loss_weights")) continue;
