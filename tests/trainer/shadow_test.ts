@@ -171,10 +171,15 @@ const FAULTS: readonly (readonly [string, Partial<LossMode>, string])[] = [
   ["throws", {
     decide: (batch, state, options, context) => {
       if (context.microStep >= 3) throw new Error("out of luck");
-      batch.chosen.policy.fill(1e6);
       return { ...dpo.decide(batch, state as null, options, context), beta: 0.1, metrics: {} };
     },
   }, "out of luck"],
+  ["writes to what it is shown", {
+    decide: (batch, state, options, context) => {
+      if (context.microStep >= 3) batch.chosen.policy.fill(1e6);
+      return { ...dpo.decide(batch, state as null, options, context), beta: 0.1, metrics: {} };
+    },
+  }, 'changed its input "chosen.policy"'],
   ["gives no number", {
     loss: (batch) => {
       const zeros = new Float64Array(batch.size);
@@ -198,8 +203,9 @@ for (const [what, changes, reason] of FAULTS) {
     assertEquals(withoutShadows(seen.lines), withoutShadows(bare.lines));
     const steps = seen.lines.slice(1);
     const logged = steps.map((line) => Object.hasOwn(line, "shadow/probe/loss"));
-    // "throws" does so at its fourth decision, the second one of step 2.
-    assertEquals(logged, steps.map((_, i) => what === "throws" && i === 0));
+    // Two fail at their fourth decision, the second one of step 2.
+    const late = what === "throws" || what === "writes to what it is shown";
+    assertEquals(logged, steps.map((_, i) => late && i === 0));
     assert(steps.every((line) => Number.isFinite(line["shadow/risk/loss"])));
   });
 }
