@@ -1,6 +1,7 @@
 // A mode is added by one file in modes/ and its name in a config: done here in a copy of the project.
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { MAY_RUN, NEEDS, program, readMetrics, ROOT, withFolder } from "./program.ts";
+import { MAY_RUN, NEEDS, program, readMetrics } from "./program.ts";
+import { withProject } from "./project_copy.ts";
 
 const MY_MODE = `
 import type { LossMode } from "../losses/loss_mode.ts";
@@ -39,37 +40,11 @@ samples:
   prompts: 0
 `;
 
-const PARTS = [
-  "commands",
-  "configs",
-  "data",
-  "deno.json",
-  "deno.lock",
-  "examples",
-  "gpu",
-  "losses",
-  "main.ts",
-  "model",
-  "modes",
-  "report",
-  "std",
-  "trainer",
-];
-
-async function copy(from: string, to: string): Promise<void> {
-  if ((await Deno.stat(from)).isFile) return await Deno.copyFile(from, to);
-  await Deno.mkdir(to);
-  for await (const { name } of Deno.readDir(from)) await copy(`${from}/${name}`, `${to}/${name}`);
-}
-
 Deno.test({
   name: `a file in modes/ and its name in a config add a mode ${NEEDS}`,
   ignore: !MAY_RUN,
   fn: () =>
-    withFolder(async (folder) => {
-      const root = `${folder}/project`;
-      await Deno.mkdir(root);
-      for (const part of PARTS) await copy(`${ROOT}/${part}`, `${root}/${part}`);
+    withProject(async (root) => {
       await Deno.writeTextFile(`${root}/modes/my_mode.ts`, MY_MODE);
       await Deno.writeTextFile(`${root}/my.yaml`, CONFIG);
       const args = ["train", "--config", "my.yaml", "--output_dir", "out"];
