@@ -3,7 +3,7 @@
  * mode never returns, and turns its end into an exit code.
  *
  * The Worker is never terminated from here: with a WebGPU device open that may crash or hang the
- * process (seen with Deno 2.9). It closes itself, or ends with the process.
+ * process (seen with Deno 2.9). It ends with the process.
  */
 import type { Sink } from "../report/events.ts";
 import { explainError } from "./exit_code.ts";

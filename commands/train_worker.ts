@@ -1,6 +1,7 @@
 /**
  * The Worker of `train`: engine and mode, with the permissions that the main thread computed from the
- * config. It gets a request and perhaps an order to stop, and answers with events and one ending.
+ * config. It gets a request and perhaps an order to stop, and answers with events and one ending. It
+ * ends with the process: closed with a WebGPU device open, it may crash it (seen with Deno 2.9).
  */
 import { ModeError, reasonOf } from "../losses/mode_error.ts";
 import { type ModeWatch, watchMode } from "../losses/watched_mode.ts";
@@ -20,8 +21,9 @@ interface WorkerScope {
 }
 
 /** Loads modes so that the main thread knows when one of their functions is entered and left. */
-function watchedLoader(watch: ModeWatch): typeof loadMode {
+function watchedLoader(watch: ModeWatch, names: Set<string>): typeof loadMode {
   return async (name) => {
+    names.add(name);
     watch.enter({ mode: name, part: "load" });
     try {
       return watchMode(await loadMode(name), watch);
@@ -31,18 +33,27 @@ function watchedLoader(watch: ModeWatch): typeof loadMode {
   };
 }
 
+/** What a run has of the Worker around it. */
+interface Outside {
+  readonly events: Sink;
+  readonly signal: AbortSignal;
+  /** Gets the names of the modes that are loaded. */
+  readonly modes: Set<string>;
+  onOpened(): void;
+}
+
 /** The run; returns whether it was stopped before its end. */
 async function work(
   request: TrainRequest,
   watch: ModeWatch,
-  outside: { readonly events: Sink; readonly signal: AbortSignal; onOpened(): void },
+  outside: Outside,
 ): Promise<boolean> {
-  const { events, signal } = outside;
+  const { events, signal, modes } = outside;
   const session = await openSession({
     config: request.config,
     overrides: request.overrides,
     events,
-    loadMode: watchedLoader(watch),
+    loadMode: watchedLoader(watch, modes),
   });
   try {
     outside.onOpened();
@@ -61,47 +72,50 @@ async function work(
  */
 function closeDoors(scope: WorkerScope) {
   const post = scope.postMessage.bind(scope);
-  const close = scope.close.bind(scope);
   const refuse = (what: string) => () => {
-    throw new ModeError(`a mode may not call ${what}`);
+    throw new Error(`a mode may not call ${what}`);
   };
   scope.postMessage = refuse("postMessage");
   scope.close = refuse("close");
   Deno.exit = refuse("Deno.exit") as typeof Deno.exit;
-  return { post, close };
+  return post;
 }
 
-/** A promise that a mode started and nobody waits for. */
-function explainRejection(reason: unknown): { message: string; code: number } {
-  const mode = /modes\/([a-z0-9_]+)\.ts/.exec(reason instanceof Error ? reason.stack ?? "" : "")
-    ?.[1];
-  if (mode === undefined || mode === "mod") return explainError(reason);
+/**
+ * A promise that nobody waits for. The program leaves none, so one that does not come out of its files
+ * was started by a mode.
+ */
+function explainRejection(reason: unknown, modes: ReadonlySet<string>) {
+  const stack = reason instanceof Error ? reason.stack ?? "" : "";
+  const named = /modes\/([a-z0-9_]+)\.ts/.exec(stack)?.[1];
+  const own = stack.includes(new URL("../", import.meta.url).href);
+  if (named === "mod" || (named === undefined && own) || modes.size === 0) {
+    return explainError(reason);
+  }
+  const who = named ?? [...modes].join('" or "');
   return explainError(
-    new ModeError(`Mode "${mode}": a promise that it started failed: ${reasonOf(reason)}`),
+    new ModeError(`Mode "${who}": a promise that it started failed: ${reasonOf(reason)}`),
   );
 }
 
 function listen(scope: WorkerScope): void {
-  const { post, close } = closeDoors(scope);
+  const post = closeDoors(scope);
   const controller = new AbortController();
-  const end = (answer: TrainAnswer) => {
-    post(answer);
-    close();
-  };
-  const outside = {
-    events: { accept: (event) => post({ type: "event", event }) } satisfies Sink,
+  const outside: Outside = {
+    events: { accept: (event) => post({ type: "event", event }) },
     signal: controller.signal,
+    modes: new Set(),
     onOpened: () => post({ type: "opened" }),
   };
   scope.onunhandledrejection = (event) => {
     event.preventDefault();
-    end({ type: "failure", ...explainRejection(event.reason) });
+    post({ type: "failure", ...explainRejection(event.reason, outside.modes) });
   };
   scope.onmessage = ({ data }) => {
     if (data.type === "stop") return controller.abort(new Error("Stopped by a signal"));
     work(data.request, modeWatch(data.watch), outside).then(
-      (stopped) => end({ type: "end", stopped }),
-      (error) => end({ type: "failure", ...explainError(error) }),
+      (stopped) => post({ type: "end", stopped }),
+      (error) => post({ type: "failure", ...explainError(error) }),
     );
   };
 }

@@ -1,7 +1,7 @@
 // A mode is added by one file in modes/ and its name in a config: done here in a copy of the project.
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { MAY_RUN, NEEDS, program, readMetrics, withFolder } from "./program.ts";
-import { copyProject } from "./project_copy.ts";
+import { MAY_RUN, NEEDS, program, readMetrics } from "./program.ts";
+import { withProject } from "./project_copy.ts";
 
 const MY_MODE = `
 import type { LossMode } from "../losses/loss_mode.ts";
@@ -44,9 +44,9 @@ Deno.test({
   name: `a file in modes/ and its name in a config add a mode ${NEEDS}`,
   ignore: !MAY_RUN,
   fn: () =>
-    withFolder(async (folder) => {
-      const root = `${folder}/project`;
-      await copyProject(root, { "modes/my_mode.ts": MY_MODE, "my.yaml": CONFIG });
+    withProject(async (root) => {
+      await Deno.writeTextFile(`${root}/modes/my_mode.ts`, MY_MODE);
+      await Deno.writeTextFile(`${root}/my.yaml`, CONFIG);
       const args = ["train", "--config", "my.yaml", "--output_dir", "out"];
       const { code, stderr } = await program(args, { root });
       assertEquals(code, 0, stderr);

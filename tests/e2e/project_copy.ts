@@ -1,5 +1,5 @@
-/** A copy of the project, to which a test may add a mode. */
-import { ROOT } from "./program.ts";
+/** A copy of the project in which a test may add modes, run with the flags of `deno task train`. */
+import { finish, type Finished, ROOT, withFolder } from "./program.ts";
 
 const PARTS = [
   "commands",
@@ -24,14 +24,32 @@ async function copy(from: string, to: string): Promise<void> {
   for await (const { name } of Deno.readDir(from)) await copy(`${from}/${name}`, `${to}/${name}`);
 }
 
-/** Copies what a training needs to a new folder, with more files by their path in the project. */
-export async function copyProject(
-  root: string,
-  files: Readonly<Record<string, string>>,
-): Promise<void> {
-  await Deno.mkdir(root);
-  for (const part of PARTS) await copy(`${ROOT}/${part}`, `${root}/${part}`);
-  for (const [path, text] of Object.entries(files)) {
-    await Deno.writeTextFile(`${root}/${path}`, text);
-  }
+/** Gives `work` the folder of a copy of the project, which is removed at the end. */
+export async function withProject(work: (root: string) => Promise<void>): Promise<void> {
+  await withFolder(async (folder) => {
+    const root = `${folder}/project`;
+    await Deno.mkdir(root);
+    for (const part of PARTS) await copy(`${ROOT}/${part}`, `${root}/${part}`);
+    await work(root);
+  });
+}
+
+/** What `deno task train` gives to `deno run`, without quotes. */
+function trainFlags(root: string): string[] {
+  const { command } = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`)).tasks.train;
+  const [, flags] = /deno run (.*) main\.ts train$/.exec(command)!;
+  return flags.split(" ").map((flag: string) => flag.replace(/^'(.*)'$/, "$1"));
+}
+
+/** Runs `train` in a copy of the project with exactly the flags of its task. */
+export async function trainTask(root: string, args: readonly string[]): Promise<Finished> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", ...trainFlags(root), "main.ts", "train", ...args],
+    cwd: root,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  return await finish(child);
 }
