@@ -1,6 +1,7 @@
 /** What the Worker of a training run may reach, computed from the config; modes run inside it. */
 import type { Config } from "../trainer/config.ts";
 import { inputPlaces } from "./find_config.ts";
+import { toPath } from "./model_source.ts";
 import type { TrainRequest } from "./train_protocol.ts";
 
 /**
@@ -13,10 +14,16 @@ export function workerPermissions(
 ): Deno.PermissionOptionsObject {
   const { dataset_name, validation_name } = config.dataset;
   const names = [config.policy_name, config.ref_name, dataset_name, validation_name];
-  const inputs = names.flatMap((name) => inputPlaces(name ?? ""));
-  const own = [request.outputFolder, request.cacheFolder];
+  const inputs = names.flatMap((name) =>
+    inputPlaces(name ?? "").flatMap((place) => [
+      ...followed(place),
+      ...linkTargets(place),
+    ])
+  );
+  // A link lying in the output folder is not followed: it would let a run write elsewhere.
+  const own = [request.outputFolder, request.cacheFolder].flatMap(followed);
   return {
-    read: [request.config, ...inputs, ...own],
+    read: [...followed(request.config), ...inputs, ...own],
     write: own,
     env: false,
     ffi: false,
@@ -25,4 +32,50 @@ export function workerPermissions(
     run: false,
     sys: false,
   };
+}
+
+/** A place as named, and where it really lies: Deno asks for permission for what a link points to. */
+function followed(place: string | URL): (string | URL)[] {
+  const path = toPath(place), real = realPlace(path);
+  return real === path ? [place] : [place, real];
+}
+
+/** What links in a folder point to: the files of a model may be links into the cache of a hub. */
+function linkTargets(folder: string | URL): string[] {
+  const real = realPlace(toPath(folder));
+  return [...entriesOf(real)].filter(({ isSymlink }) => isSymlink)
+    .flatMap(({ name }) => realPath(`${real}/${name}`) ?? []);
+}
+
+/** The real path of a place that may not exist yet: that of the nearest folder above it, and the rest. */
+function realPlace(path: string): string {
+  const found = realPath(path);
+  if (found !== undefined) return found;
+  const cut = Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\"));
+  const rest = path.slice(cut + 1);
+  if (cut < 0) return `${realPath(".") ?? "."}/${rest}`;
+  return cut === 0 ? path : `${realPlace(path.slice(0, cut))}/${rest}`;
+}
+
+function realPath(path: string): string | undefined {
+  try {
+    return Deno.realPathSync(path);
+  } catch (error) {
+    // What cannot be looked at is reported where it is opened.
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+function entriesOf(path: string): Iterable<Deno.DirEntry> {
+  try {
+    return Deno.statSync(path).isDirectory ? [...Deno.readDirSync(path)] : [];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return [];
+    }
+    throw error;
+  }
 }
