@@ -43,6 +43,7 @@ function logit(beta: number, x: number, up: number, down: number): RowTerms {
 
 /** Written from the published formulas, apart from the code; `nll` adds the token mean. */
 const formulas: [mode: string, options: Options, nll: number, of: (row: Row) => RowTerms][] = [
+  ["tr_dpo", { beta: 0.2 }, 0, ({ P, p, R, r }) => logit(0.2, P - R - (p - r), 1, 1)],
   ["margin", { beta: 0.3 }, 0, ({ P, p, R, r }) => logit(0.3, P - R - (p - r), 1, 1)],
   [
     "simpo",
