@@ -102,6 +102,9 @@ function dataLines(title: string, data: DataReport): string[] {
     `${title}: ${data.kept} of ${data.rows} rows kept, ${data.tokens} tokens, ` +
     `${data.scoredTokens} of them scored, longest sequence ${data.maxSequence}`,
   ];
+  if (data.desirable !== undefined) {
+    lines.push(`  single answers: ${data.desirable} desirable, ${data.undesirable} undesirable`);
+  }
   const drops = Object.entries(data.dropped).sort(([, a], [, b]) => b - a);
   for (const [reason, rows] of drops) {
     lines.push(`  dropped ${rows}: ${reason} (first at ${data.droppedAt[reason]})`);

@@ -73,3 +73,15 @@ Deno.test("the plan says rows, drops by frequency, steps, decision size, memory 
     "Note: the warm-up ",
   ]);
 });
+
+Deno.test("the plan counts labels where rows have them", () => {
+  const mode = risk as unknown as LossMode;
+  const labelled = { ...report, desirable: 9, undesirable: 13 };
+  const lines = planLines({
+    settings,
+    mode,
+    modeOptions: defaultOptions(mode.options),
+    train: labelled,
+  });
+  assertEquals(lines[1], "  single answers: 9 desirable, 13 undesirable");
+});
