@@ -3,7 +3,12 @@ import type { TokenizedDataset } from "../data/load.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { LlamaEngine, LlamaOptions } from "../model/llama.ts";
 import type { Sink } from "../report/events.ts";
-import { cachedReference, liveReference, type ReferenceLogps } from "../trainer/reference_cache.ts";
+import {
+  cachedReference,
+  liveReference,
+  movingReference,
+  type ReferenceLogps,
+} from "../trainer/reference_cache.ts";
 import { runSize } from "../trainer/plan.ts";
 import { answerPrompts, samplePrompts, sampleTokens } from "./samples.ts";
 import { largestSets, type Session } from "./session.ts";
@@ -62,11 +67,7 @@ async function openLive(
   if (needs.tokens?.includes("epsilonMix")) policy.attachReference(engine);
   const logps = liveReference(engine, {
     ldAlpha: settings.modifiers.ldAlpha,
-    moving: {
-      blend: (alpha) => engine.blend(policy, alpha),
-      weights: () => engine.weights(),
-      restore: (tensors) => engine.restore(tensors),
-    },
+    moving: movingReference(engine, policy),
   });
   const answers = await answerPrompts(session, engine, prompts);
   return { train: logps, validation: logps, answers };

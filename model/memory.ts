@@ -79,12 +79,13 @@ export function planMemory(
     ...chunkBytes(request.beside, chunk, false),
     weights: layOut(parameterList(request.beside), bindingLimit, offsetAlignment).bytes,
   };
+  // Both models bind their own buffers of the same chunk.
+  const models = request.beside ? [config, request.beside] : [config];
+  const widest = Math.max(...models.map(widestRow));
+  const widestScored = Math.max(chunk, ...models.map(({ hiddenSize }) => hiddenSize));
   const most = {
-    tokens: Math.min(request.tokens, Math.floor(bindingLimit / 4 / widestRow(config))),
-    scored: Math.min(
-      request.scored,
-      Math.floor(bindingLimit / 4 / Math.max(chunk, config.hiddenSize)),
-    ),
+    tokens: Math.min(request.tokens, Math.floor(bindingLimit / 4 / widest)),
+    scored: Math.min(request.scored, Math.floor(bindingLimit / 4 / widestScored)),
   };
   const { leastTokens, leastScored } = request;
   if (leastTokens > most.tokens || leastScored > most.scored) {
@@ -128,8 +129,8 @@ export function planMemory(
     total,
     largestBinding: Math.max(
       ...layout.slabs.map((slab) => slab.bytes),
-      tokens * widestRow(config) * 4,
-      scored * Math.max(chunk, config.hiddenSize) * 4,
+      tokens * widest * 4,
+      scored * widestScored * 4,
     ),
   };
 }

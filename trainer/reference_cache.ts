@@ -1,13 +1,15 @@
 /**
  * Log-probabilities of the reference: read from a live model, or computed once and kept on disk.
  */
-import type { NamedTensor, ScoringEngine, TokenizedExample, TokenLogps } from "../model/engine.ts";
+import type { ScoringEngine, TokenizedExample, TokenLogps } from "../model/engine.ts";
+import type { LlamaEngine } from "../model/llama.ts";
 import type { Sink } from "../report/events.ts";
 import { atomicWriteFile, diskOperations, type FileOperations } from "./atomic_write.ts";
 import { answerSums, checkLogps, scoredTokens, type TrainingDataset } from "./decision_set.ts";
 import { turnEventLoop } from "./event_loop.ts";
 import { attempt, FileError } from "./file_error.ts";
 import { lengthWeights } from "../losses/token_weights.ts";
+import type { RunEngine } from "./run.ts";
 import { tokenWeights } from "./score_set.ts";
 import { type CachedScores, cacheFileName, decodeCache, encodeCache } from "./reference_file.ts";
 
@@ -21,11 +23,20 @@ export interface ReferenceLogps {
 }
 
 /** The weights of a live reference. */
-export interface MovingReference {
+export interface MovingReference
+  extends Pick<RunEngine, "weights" | "restore" | "parameterShapes"> {
   /** (1 - alpha) reference + alpha policy; 1 copies. */
   blend(alpha: number): void;
-  weights(): AsyncIterable<NamedTensor>;
-  restore(tensors: Iterable<NamedTensor>): Promise<void>;
+}
+
+/** The weights of a reference on the GPU that can move towards a policy of the same shape. */
+export function movingReference(reference: LlamaEngine, policy: LlamaEngine): MovingReference {
+  return {
+    parameterShapes: reference.parameterShapes,
+    blend: (alpha) => reference.blend(policy, alpha),
+    weights: () => reference.weights(),
+    restore: (tensors) => reference.restore(tensors),
+  };
 }
 
 /**

@@ -7,7 +7,7 @@ import epsilonDpo from "../../modes/epsilon_dpo.ts";
 import trDpo from "../../modes/tr_dpo.ts";
 import { ConfigError } from "../../trainer/error.ts";
 import type { Modifiers } from "../../trainer/needs.ts";
-import { liveReference } from "../../trainer/reference_cache.ts";
+import { liveReference, movingReference } from "../../trainer/reference_cache.ts";
 import type { TrainingRun } from "../../trainer/run.ts";
 import { train } from "../../trainer/trainer.ts";
 import {
@@ -48,11 +48,6 @@ async function trained(
   const { tokens, scored } = engine.plan.capacity;
   const frozen = await engineOf(gpu, model, { optimizer: undefined, tokens, scored });
   engine.attachReference(frozen);
-  const moving = {
-    blend: (alpha: number) => frozen.blend(engine, alpha),
-    weights: () => frozen.weights(),
-    restore: frozen.restore.bind(frozen),
-  };
   try {
     await train({
       settings: { ...settings, saveSteps: 1, saveTotalLimit: 1, learningRate: 0.01 },
@@ -60,7 +55,7 @@ async function trained(
       modeOptions: { ...defaultOptions(mode.options), ...options },
       modifiers,
       engine,
-      reference: liveReference(frozen, { moving }),
+      reference: liveReference(frozen, { moving: movingReference(frozen, engine) }),
       policyIsReference: true,
       train: { length: rows.length, get: (i) => rows[i] },
       validation: { length: 3, get: (i) => rows[i] },
@@ -113,7 +108,7 @@ for (const [name, kind] of Object.entries(kinds)) {
 }
 
 Deno.test({
-  name: "a run whose reference moves refuses a checkpoint without reference weights (needs files)",
+  name: "a moving and a fixed reference refuse each other's checkpoints (needs files)",
   ignore: !FILES_ALLOWED,
   async fn() {
     await withFolder(async (folder) => {
@@ -124,6 +119,15 @@ Deno.test({
         () => trained(moving, folder, { resume: "newest" }),
         ConfigError,
         "no reference weights",
+      );
+    });
+    await withFolder(async (folder) => {
+      const modifiers = { referenceSync: { steps: 1, alpha: 0.5 } };
+      await trained({ mode: dpo as LossMode, modifiers }, folder, stopAfter(1));
+      await assertRejects(
+        () => trained({ mode: dpo as LossMode }, folder, { resume: "newest" }),
+        ConfigError,
+        "its reference has moved",
       );
     });
   },
