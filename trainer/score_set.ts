@@ -2,6 +2,7 @@
  * Scores a decision set: log-probabilities of its answers under policy and reference, and what else the
  * run's mode needs of them, as the mode sees it; and back, from seeds of answers to seeds of tokens.
  */
+import { wholePrompt } from "../data/tokenize.ts";
 import type { AnswerScores, Needs, ScoreBatch, Seeds } from "../losses/loss_mode.ts";
 import { lengthWeights, policyWeight } from "../losses/token_weights.ts";
 import type { ScoringEngine, TokenizedExample, TokenLogps } from "../model/engine.ts";
@@ -28,11 +29,10 @@ export interface ScoredSet {
 }
 
 /** The prompt of an example as an answer after its own first token. */
-function promptExample({ row, prompt, answers }: TokenizedExample): TokenizedExample {
-  const [{ ids, scoredFrom }] = answers;
-  const whole = Uint32Array.of(...prompt, ...ids.subarray(0, scoredFrom));
+function promptExample(example: TokenizedExample): TokenizedExample {
+  const whole = wholePrompt(example);
   return {
-    row,
+    row: example.row,
     prompt: whole.subarray(0, 1),
     answers: [{ ids: whole.subarray(1), scoredFrom: 0 }],
   };

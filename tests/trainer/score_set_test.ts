@@ -79,6 +79,12 @@ Deno.test("prompts are scored behind the pairs and have seeds of their own", asy
   assertEquals([...tokenSeeds(scored, seeds, 1)], [1, 1, 1, 3, 2, 4, 4, 5, 5, 6]);
 });
 
+Deno.test("a prompt may be longer than a call has room for arguments", () => {
+  const long = { ...two[0], prompt: new Uint32Array(300_000).fill(3) };
+  const [, { prompt, answers }] = askedExamples([long], { tokens: ["promptLogp"] });
+  assertEquals([prompt.length, answers[0].ids.length, answers[0].ids.at(-1)], [1, 300_000, 7]);
+});
+
 Deno.test("a mismatched answer is scored and learns nothing; labels come along", async () => {
   const needs: Needs = { ...PAIRS, rows: "unpaired", extra: "mismatched" };
   const rows = two.map((one, i) => ({ ...one, label: (i === 0 ? 1 : 0) as 0 | 1 }));
