@@ -36,6 +36,6 @@ export async function ceilingGflops(gpu: Gpu): Promise<number> {
   );
   const seconds = await medianSeconds(gpu, () => program.run({}));
   program.destroy();
-  gpu.destroyBuffer(buffer);
+  gpu.destroyMemory(buffer);
   return GROUPS * WORKGROUP * LOOPS * UNROLL * ACCUMULATORS * 4 * 2 / seconds / 1e9;
 }

@@ -1,11 +1,8 @@
 /** Matrix products at the shapes of a 135M model's training step, as a share of the ceiling. */
 import type { Gpu } from "../gpu/device.ts";
-import {
-  type MatmulForm,
-  matmulKernel,
-  matmulLaunch,
-  matmulVariant,
-} from "../gpu/kernels/matmul.ts";
+import type { MatmulForm } from "../gpu/kernels/matmul.ts";
+import { InputTextures, readsTextures } from "../gpu/input_textures.ts";
+import { addProduct } from "../model/product.ts";
 import { Program } from "../gpu/program.ts";
 import { medianSeconds } from "./timing.ts";
 
@@ -30,19 +27,21 @@ const SHAPES: readonly [MatmulForm, number, number, number][] = [
 export async function benchMatmul(gpu: Gpu, ceiling: number): Promise<MatmulResult[]> {
   const results: MatmulResult[] = [];
   for (const [form, m, k, n] of SHAPES) {
-    const variant = matmulVariant(gpu, form, "zero");
     const views = [m * k, k * n, m * n].map((count) => ({
       buffer: gpu.createBuffer("bench matrix", count * 4),
       offset: 0,
       size: 0,
     }));
-    const program = new Program(gpu);
+    const textures = readsTextures(gpu) ? new InputTextures(gpu, [m * k, k * n, m * n]) : undefined;
+    const program = new Program(gpu, textures);
     const shape = { m, n, k, lda: form === "TN" ? m : k, ldb: form === "NT" ? k : n, ldc: n };
-    program.add(matmulKernel(gpu, variant), views, () => matmulLaunch(variant, shape));
+    const [a, b, c] = views;
+    addProduct(gpu, program, { form, init: "zero", a, b, c, shape });
     const gflops = 2 * m * n * k / await medianSeconds(gpu, () => program.run({})) / 1e9;
     results.push({ form, m, k, n, gflops, share: gflops / ceiling });
     program.destroy();
-    for (const { buffer } of views) gpu.destroyBuffer(buffer);
+    textures?.destroy();
+    for (const { buffer } of views) gpu.destroyMemory(buffer);
   }
   return results;
 }

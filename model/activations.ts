@@ -185,6 +185,6 @@ export class Activations {
   }
 
   destroy(): void {
-    for (const buffer of this.#buffers) this.#gpu.destroyBuffer(buffer);
+    for (const buffer of this.#buffers) this.#gpu.destroyMemory(buffer);
   }
 }

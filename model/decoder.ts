@@ -5,11 +5,11 @@
 import type { Gpu } from "../gpu/device.ts";
 import { attentionKernels, attentionVariant } from "../gpu/kernels/attention.ts";
 import { type Kernel, WORKGROUP } from "../gpu/pipeline.ts";
-import { f32Bits, Program, type View } from "../gpu/program.ts";
+import { f32Bits, type Input, Program, type View } from "../gpu/program.ts";
 import type { Activations, BackwardScratch, Capacity, LayerActivations } from "./activations.ts";
 import { EMBEDDING, Head } from "./head.ts";
 import type { LlamaConfig } from "./llama_config.ts";
-import { Operations, type ParameterStore } from "./operations.ts";
+import { Operations, type ParameterStore, rowsOf } from "./operations.ts";
 
 /** Integer inputs of a chunk and the rotary table, on the GPU. */
 export interface Inputs {
@@ -65,6 +65,7 @@ export class Decoder {
     return attentionKernels(
       this.#gpu,
       attentionVariant(headDim, numAttentionHeads, numKeyValueHeads),
+      this.#store.textures !== undefined,
     );
   }
 
@@ -75,7 +76,7 @@ export class Decoder {
   #attend(
     program: Program,
     kernel: Kernel,
-    views: View[],
+    views: readonly (View | Input)[],
     { blocks, heads, products }: { blocks: string; heads: number; products: number },
   ): void {
     const scale = f32Bits(1 / Math.sqrt(this.#config.headDim));
@@ -87,13 +88,24 @@ export class Decoder {
     }));
   }
 
+  /** What attention reads of a layer. */
+  #attended(a: LayerActivations): { q: Input; k: Input; v: Input } {
+    const { headDim, numAttentionHeads, numKeyValueHeads } = this.#config;
+    const width = numKeyValueHeads * headDim;
+    return {
+      q: rowsOf(a.q, "tokens", numAttentionHeads * headDim),
+      k: rowsOf(a.k, "tokens", width),
+      v: rowsOf(a.v, "tokens", width),
+    };
+  }
+
   #rotate(o: Operations, x: View, heads: number, sign: 1 | -1): void {
     const { positions, rotary } = this.#inputs;
     o.rope({ positions, table: rotary, x, heads, headDim: this.#config.headDim, sign });
   }
 
   #trunk(): Program {
-    const program = new Program(this.#gpu);
+    const program = new Program(this.#gpu, this.#store.textures);
     const o = this.#operations(program);
     o.embed(EMBEDDING, this.#inputs.ids, this.#a.layers[0].x, "tokens");
     for (const [i, layer] of this.#a.layers.entries()) {
@@ -112,7 +124,8 @@ export class Decoder {
     o.linear(`${name}.self_attn.v_proj`, a.n1, a.v, rows);
     this.#rotate(o, a.q, H, 1);
     this.#rotate(o, a.k, K, 1);
-    const views = [inputs.queryBlocks, inputs.mask, a.q, a.k, a.v, a.o, a.stats];
+    const { q, k, v } = this.#attended(a);
+    const views = [inputs.queryBlocks, inputs.mask, q, k, v, a.o, a.stats];
     const work = { blocks: "queryBlocks", heads: H, products: 2 };
     this.#attend(o.program, this.#attention().forward, views, work);
     o.linear(`${name}.self_attn.o_proj`, a.o, a.xMid, rows, a.x);
@@ -130,7 +143,7 @@ export class Decoder {
   }
 
   #backward(): Program {
-    const program = new Program(this.#gpu);
+    const program = new Program(this.#gpu, this.#store.textures);
     const o = this.#operations(program);
     const scratch = this.#a.scratch!;
     this.head.addBackward(o, scratch);
@@ -167,8 +180,10 @@ export class Decoder {
     const kernels = this.#attention();
     o.linearBackward(`${name}.self_attn.o_proj`, { x: a.o, dy: s.dx, dx: dO, first: true, rows });
     const each = { blocks: "tokens", heads: H, products: 0 };
-    this.#attend(o.program, kernels.delta, [dO, a.o, a.stats], each);
-    const common = [mask, a.q, a.k, a.v, dO, a.stats];
+    const width = H * this.#config.headDim, d = rowsOf(dO, rows, width);
+    this.#attend(o.program, kernels.delta, [d, rowsOf(a.o, rows, width), a.stats], each);
+    const { q, k, v } = this.#attended(a);
+    const common = [mask, q, k, v, d, a.stats];
     const queries = { blocks: "queryBlocks", heads: H, products: 3 };
     this.#attend(o.program, kernels.backwardQuery, [queryBlocks, ...common, s.dq], queries);
     const keys = { blocks: "keyBlocks", heads: K, products: 4 };

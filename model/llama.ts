@@ -4,6 +4,7 @@
  */
 import type { Gpu } from "../gpu/device.ts";
 import { GpuError } from "../gpu/error.ts";
+import { InputTextures, readsTextures } from "../gpu/input_textures.ts";
 import { attentionVariant } from "../gpu/kernels/attention.ts";
 import { f32Bits, type Program, type View } from "../gpu/program.ts";
 import { Activations } from "./activations.ts";
@@ -22,6 +23,7 @@ import type {
 import { ModelError } from "./error.ts";
 import type { LlamaConfig } from "./llama_config.ts";
 import { generateGreedy } from "./greedy.ts";
+import { inputSlots } from "./input_slots.ts";
 import { Logits } from "./logits.ts";
 import { type MemoryPlan, type MemoryRequest, planMemory } from "./memory.ts";
 import { Optimizer } from "./optimizer.ts";
@@ -59,6 +61,7 @@ export class LlamaEngine implements TrainingEngine {
   readonly #optimizer: Optimizer | undefined;
   readonly #activations: Activations;
   readonly #inputs: ChunkInputs;
+  readonly #textures: InputTextures | undefined;
   readonly #decoder: Decoder;
   readonly #logits: Logits;
   #reference: { readonly engine: LlamaEngine; readonly head: Program } | undefined;
@@ -81,10 +84,22 @@ export class LlamaEngine implements TrainingEngine {
     const trainable = options.optimizer !== undefined;
     this.#weights = new SlabSet(gpu, layout, "weights");
     this.#gradients = trainable ? new SlabSet(gpu, layout, "gradients") : undefined;
-    if (options.optimizer) {
-      this.#optimizer = new Optimizer(gpu, this.#weights, this.#gradients!, options.optimizer);
-    }
     const { capacity } = this.plan;
+    this.#textures = readsTextures(gpu)
+      ? new InputTextures(
+        gpu,
+        inputSlots({ config, layout, capacity, trainable, beside: options.beside }),
+      )
+      : undefined;
+    if (options.optimizer) {
+      this.#optimizer = new Optimizer(
+        gpu,
+        this.#weights,
+        this.#gradients!,
+        options.optimizer,
+        this.#textures,
+      );
+    }
     const variant = attentionVariant(
       config.headDim,
       config.numAttentionHeads,
@@ -93,10 +108,16 @@ export class LlamaEngine implements TrainingEngine {
     const mixes = options.beside !== undefined;
     this.#activations = new Activations(gpu, config, capacity, { trainable, mixes });
     this.#inputs = new ChunkInputs(gpu, config, capacity, variant);
-    const store = { weights: this.#weights, gradients: this.#gradients };
+    const store = {
+      weights: this.#weights,
+      gradients: this.#gradients,
+      textures: this.#textures,
+    };
     const views = this.#inputs.views;
     this.#decoder = new Decoder(gpu, config, store, this.#activations, views, capacity);
-    this.#logits = new Logits(gpu, config, store, this.#activations.last);
+    // Its product reads whole parts of the vocabulary, for which there is no texture.
+    const plain = { ...store, textures: undefined };
+    this.#logits = new Logits(gpu, config, plain, this.#activations.last);
     const { subgroups } = gpu.capabilities;
     this.fingerprint = `engine ${ENGINE_VERSION}; ${gpu.adapterName}; subgroups ${subgroups}; ` +
       `shared prompt ${options.sharePrompt}`;
@@ -250,7 +271,7 @@ export class LlamaEngine implements TrainingEngine {
   #logpsBuffer(count: number): GPUBuffer {
     const size = this.#logps?.size ?? 0;
     if (size < count * 4) {
-      if (this.#logps) this.#gpu.destroyBuffer(this.#logps);
+      if (this.#logps) this.#gpu.destroyMemory(this.#logps);
       // A power of two, and not too small, so that its size settles in the first steps.
       const bytes = 2 ** Math.ceil(Math.log2(Math.max(count * 4, LEAST_LOGPS_BYTES)));
       this.#logps = this.#gpu.createBuffer("logps", bytes);
@@ -389,6 +410,7 @@ export class LlamaEngine implements TrainingEngine {
     this.#optimizer?.destroy();
     this.#gradients?.destroy();
     this.#weights.destroy();
-    if (this.#logps) this.#gpu.destroyBuffer(this.#logps);
+    this.#textures?.destroy();
+    if (this.#logps) this.#gpu.destroyMemory(this.#logps);
   }
 }

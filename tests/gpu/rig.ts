@@ -83,7 +83,7 @@ export class Rig {
     }
     this.gpu.submit(encoder);
     const data = await this.gpu.read(all, size);
-    this.gpu.destroyBuffer(all);
+    this.gpu.destroyMemory(all);
     this.free();
     at = 0;
     return cases.map((one) => {
@@ -100,7 +100,7 @@ export class Rig {
   free(): void {
     for (const program of this.#programs) program.destroy();
     for (const destroy of this.#others) destroy();
-    for (const buffer of this.#buffers) this.gpu.destroyBuffer(buffer);
+    for (const buffer of this.#buffers) this.gpu.destroyMemory(buffer);
     this.#programs.length = this.#others.length = this.#buffers.length = 0;
   }
 }
