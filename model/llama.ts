@@ -84,14 +84,14 @@ export class LlamaEngine implements TrainingEngine {
     if (options.optimizer) {
       this.#optimizer = new Optimizer(gpu, this.#weights, this.#gradients!, options.optimizer);
     }
-    const { capacity } = this.plan;
+    const { capacity, levels } = this.plan;
     const variant = attentionVariant(
       config.headDim,
       config.numAttentionHeads,
       config.numKeyValueHeads,
     );
     const mixes = options.beside !== undefined;
-    this.#activations = new Activations(gpu, config, capacity, { trainable, mixes });
+    this.#activations = new Activations(gpu, config, capacity, { levels, mixes });
     this.#inputs = new ChunkInputs(gpu, config, capacity, variant);
     const store = { weights: this.#weights, gradients: this.#gradients };
     const views = this.#inputs.views;
