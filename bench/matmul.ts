@@ -1,8 +1,9 @@
 /** Matrix products at the shapes of a 135M model's training step, as a share of the ceiling. */
 import type { Gpu } from "../gpu/device.ts";
 import type { MatmulForm } from "../gpu/kernels/matmul.ts";
-import { InputTextures, readsTextures } from "../gpu/input_textures.ts";
-import { addProduct } from "../model/product.ts";
+import { InputTextures } from "../gpu/input_textures.ts";
+import { readsTextures } from "../gpu/tuning.ts";
+import { addProduct } from "../gpu/product.ts";
 import { Program } from "../gpu/program.ts";
 import { medianSeconds } from "./timing.ts";
 

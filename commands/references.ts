@@ -73,7 +73,7 @@ async function openLive(
   return { train: logps, validation: logps, answers };
 }
 
-/** Folder of the reference caches: the user's cache folder, else one beside the runs. */
+/** Where what can be computed again is kept: the user's cache folder, else one beside the runs. */
 export function cacheFolder(): string {
   const env = (name: string) => Deno.env.get(name);
   const base = env("XDG_CACHE_HOME") ||
@@ -82,7 +82,7 @@ export function cacheFolder(): string {
       : Deno.build.os === "darwin"
       ? env("HOME") && `${env("HOME")}/Library/Caches`
       : env("HOME") && `${env("HOME")}/.cache`);
-  return base ? `${base}/dynamic-dpo/reference` : ".cache/reference";
+  return base ? `${base}/dynamic-dpo` : ".cache";
 }
 
 /**
@@ -109,7 +109,7 @@ export async function openReferences(
   const identity = reference.identity();
   const cached = (dataset: TokenizedDataset) =>
     cachedReference({
-      folder,
+      folder: `${folder}/reference`,
       key: { model: identity, data: dataset.fingerprint, engine: engine.fingerprint },
       dataset,
       batchSize: session.settings.evalBatchSize,

@@ -6,6 +6,7 @@
  * at the place that caused them, so they are collected here and every read-back asks for them.
  */
 import { GpuError } from "./error.ts";
+import type { Tuning } from "./tuning.ts";
 import { subgroupsAreLinear } from "./subgroup_probe.ts";
 
 /** Subgroups are granted by Deno although they are not among `adapter.features`. */
@@ -99,6 +100,8 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
 export class Gpu {
   readonly device: GPUDevice;
   readonly adapterName: string;
+  /** Adapter and driver as they name themselves. */
+  readonly adapterId: string;
   #capabilities: Capabilities;
   #bytes = 0;
   #peakBytes = 0;
@@ -107,6 +110,8 @@ export class Gpu {
   #unsubmitted = 0;
   readonly #staging = new Map<number, GPUBuffer[]>();
   readonly #sizes = new Map<GPUBuffer | GPUTexture, number>();
+  /** What was measured to be fastest here; absent: defaults. Set before anything is built on it. */
+  tuning: Tuning | undefined;
   dispatches = 0;
   submits = 0;
   readbacks = 0;
@@ -116,6 +121,7 @@ export class Gpu {
     this.#capabilities = capabilities;
     const info = adapter.info;
     this.adapterName = info.description || info.device || info.vendor || "unnamed adapter";
+    this.adapterId = [info.vendor, info.architecture, info.device, info.description].join("; ");
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault?.();
       this.#error ??= (event as GPUUncapturedErrorEvent).error.message;

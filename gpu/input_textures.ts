@@ -26,11 +26,6 @@ export function inputTextureBytes(floats: readonly number[]): number {
   return floats.reduce((sum, count) => sum + rows(count) * ROW_BYTES, 0);
 }
 
-/** True where kernels read textures on this adapter. */
-export function readsTextures({ adapterName, capabilities }: Gpu): boolean {
-  return capabilities.storageTextures && adapterName.includes("llvmpipe");
-}
-
 /** Textures for the first, second, ... input of a kernel. */
 export class InputTextures {
   readonly #gpu: Gpu;

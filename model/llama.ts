@@ -4,7 +4,8 @@
  */
 import type { Gpu } from "../gpu/device.ts";
 import { GpuError } from "../gpu/error.ts";
-import { InputTextures, readsTextures } from "../gpu/input_textures.ts";
+import { InputTextures } from "../gpu/input_textures.ts";
+import { readsTextures, tuningName } from "../gpu/tuning.ts";
 import { attentionVariant } from "../gpu/kernels/attention.ts";
 import { f32Bits, type Program, type View } from "../gpu/program.ts";
 import { Activations } from "./activations.ts";
@@ -120,7 +121,8 @@ export class LlamaEngine implements TrainingEngine {
     this.#logits = new Logits(gpu, config, plain, this.#activations.last);
     const { subgroups } = gpu.capabilities;
     this.fingerprint = `engine ${ENGINE_VERSION}; ${gpu.adapterName}; subgroups ${subgroups}; ` +
-      `shared prompt ${options.sharePrompt}`;
+      `shared prompt ${options.sharePrompt}` +
+      (gpu.tuning ? `; ${tuningName(gpu)}` : "");
   }
 
   /**

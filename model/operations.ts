@@ -14,7 +14,7 @@ import {
   type Program,
   type View,
 } from "../gpu/program.ts";
-import { addProduct, type Extent, extent, type Product } from "./product.ts";
+import { addProduct, type Extent, extent, type Product } from "../gpu/product.ts";
 import type { Parameter, SlabSet } from "./slabs.ts";
 
 function elementwise(params: readonly number[], count: number, operations = count): Launch {

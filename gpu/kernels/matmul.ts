@@ -47,13 +47,6 @@ export interface MatmulVariant {
   readonly textures: boolean;
 }
 
-/** The tile for an adapter nobody has measured, and for software Vulkan, which has been. */
-export function defaultTile({ capabilities }: Gpu): MatmulTile {
-  const { subgroups } = capabilities;
-  const sharing = subgroups ? "subgroup" : "none";
-  return { rows: subgroups ? 16 : 8, columns4: 2, unroll: 4, eights: 4, sharing };
-}
-
 /** A tile in a few words, the same for the same tile. */
 export function tileName(t: MatmulTile): string {
   return `${t.rows}x${t.columns4 * 4} k${t.unroll} ${t.eights * LANES} ${t.sharing}`;

@@ -42,6 +42,7 @@ Deno.test("defaults of preference training", () => {
     seed: 42,
     dataSeed: 42,
     memoryBudget: 2 ** 31,
+    kernelTuning: "auto",
     sharePrompt: true,
     samples: { prompts: 4, maxNewTokens: 48 },
     marginLog: { enabled: true, dir: "logs/dpo_margins", sampleSize: 64 },

@@ -54,6 +54,7 @@ export interface TrainingSettings {
   /** Seed of split, shuffling and random weights. */
   readonly dataSeed: number;
   readonly memoryBudget: number;
+  readonly kernelTuning: "auto" | "measure" | "off";
   readonly sharePrompt: boolean;
   readonly samples: { readonly prompts: number; readonly maxNewTokens: number };
   readonly marginLog: {
@@ -125,6 +126,7 @@ export function trainingSettings(config: Config, mode: string): TrainingSettings
     seed: config.seed ?? dataset.seed,
     dataSeed: dataset.seed,
     memoryBudget: config.memory_budget,
+    kernelTuning: config.kernel_tuning,
     sharePrompt: config.share_prompt,
     samples: { prompts: config.samples.prompts, maxNewTokens: config.samples.max_new_tokens },
     marginLog: marginLog(config, mode),

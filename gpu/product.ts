@@ -1,15 +1,16 @@
 /** Matrix products as steps of a program, in the tile for the adapter. */
-import type { Gpu } from "../gpu/device.ts";
+import type { Gpu } from "./device.ts";
 import {
-  defaultTile,
   inputFloats,
   type MatmulForm,
   type MatmulInit,
   matmulKernel,
   matmulLaunch,
   type MatmulShape,
-} from "../gpu/kernels/matmul.ts";
-import type { Input, Program, Sizes, View } from "../gpu/program.ts";
+  type MatmulTile,
+} from "./kernels/matmul.ts";
+import { tileFor } from "./tuning.ts";
+import type { Input, Program, Sizes, View } from "./program.ts";
 
 /** A value with a known number, or the name of a size of the replay. */
 export type Extent = number | string;
@@ -19,9 +20,8 @@ export function extent(value: Extent, sizes: Sizes): number {
 }
 
 /** `MatmulShape` with sizes that may be named by the replay. */
-export interface ProductShape extends Omit<MatmulShape, "m" | "n" | "k"> {
+export interface ProductShape extends Omit<MatmulShape, "m" | "k"> {
   readonly m: Extent;
-  readonly n: Extent;
   readonly k: Extent;
 }
 
@@ -37,15 +37,19 @@ export interface Product {
   readonly shape: ProductShape;
 }
 
-/** Adds C = A B + what it starts with + bias. */
-export function addProduct(gpu: Gpu, program: Program, product: Product): void {
+/** Adds C = A B + what it starts with + bias, in the adapter's tile for such products or a given one. */
+export function addProduct(
+  gpu: Gpu,
+  program: Program,
+  product: Product,
+  tile: MatmulTile = tileFor(gpu, product.form, product.shape.n),
+): void {
   const { form, init, a, b, c, addend, bias, shape } = product;
   const textures = program.textures !== undefined;
-  const variant = { form, init, bias: bias !== undefined, tile: defaultTile(gpu), textures };
+  const variant = { form, init, bias: bias !== undefined, tile, textures };
   const sized = (sizes: Sizes): MatmulShape => ({
     ...shape,
     m: extent(shape.m, sizes),
-    n: extent(shape.n, sizes),
     k: extent(shape.k, sizes),
   });
   const input = (view: View, side: "a" | "b" | "start", inPlace = false): Input => ({
