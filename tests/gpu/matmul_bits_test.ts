@@ -3,7 +3,7 @@
  * a run does not depend on what the adapter is given.
  */
 import type { MatmulTile } from "../../gpu/kernels/matmul.ts";
-import { defaultTile } from "../../gpu/kernels/matmul.ts";
+import { defaultTile } from "../../gpu/tuning.ts";
 import { assertClose, assertSameBits, FORWARD } from "../assert_close.ts";
 import { product } from "../reference/matmul.ts";
 import {

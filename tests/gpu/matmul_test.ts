@@ -1,7 +1,8 @@
 /** Matrix products as a model runs them: against float64, and in which order they add. */
 import { assertEquals } from "@std/assert";
 import type { Gpu } from "../../gpu/device.ts";
-import { defaultTile, matmulLaunch, type MatmulTile } from "../../gpu/kernels/matmul.ts";
+import { matmulLaunch, type MatmulTile } from "../../gpu/kernels/matmul.ts";
+import { defaultTile } from "../../gpu/tuning.ts";
 import { assertClose, assertSameBits, BACKWARD, FORWARD } from "../assert_close.ts";
 import { product } from "../reference/matmul.ts";
 import { Random } from "../reference/random.ts";

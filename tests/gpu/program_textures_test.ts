@@ -6,10 +6,10 @@ import {
   inputSource,
   inputTextureBytes,
   InputTextures,
-  readsTextures,
 } from "../../gpu/input_textures.ts";
 import { compile, type Kernel, WORKGROUP } from "../../gpu/pipeline.ts";
 import { type Input, type Launch, Program, type View } from "../../gpu/program.ts";
+import { readsTextures } from "../../gpu/tuning.ts";
 import { assertSameBits } from "../assert_close.ts";
 import { Random } from "../reference/random.ts";
 import { Rig } from "./rig.ts";
@@ -161,10 +161,15 @@ textureTest("bytes of textures are counted and given back", () => {
   assertEquals(rig.gpu.bytes, before);
 });
 
-Deno.test("kernels read textures on software Vulkan alone, where shaders can", () => {
-  const reads = (adapterName: string, storageTextures: boolean) =>
-    readsTextures({ adapterName, capabilities: { storageTextures } } as Gpu);
+Deno.test("unmeasured, kernels read textures on software Vulkan alone, where shaders can", () => {
+  const reads = (adapterName: string, storageTextures: boolean, tuning?: Gpu["tuning"]) =>
+    readsTextures({ adapterName, capabilities: { storageTextures }, tuning } as Gpu);
   assertEquals(reads("llvmpipe (LLVM 15.0.6, 256 bits)", true), true);
   assertEquals(reads("llvmpipe (LLVM 15.0.6, 256 bits)", false), false);
   assertEquals(reads("Apple M2", true), false);
+  assertEquals(reads("Apple M2", true, { textures: true, tiles: {} }), true);
+  assertEquals(
+    reads("llvmpipe (LLVM 15.0.6, 256 bits)", true, { textures: false, tiles: {} }),
+    false,
+  );
 });
