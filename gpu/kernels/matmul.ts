@@ -108,15 +108,16 @@ export function matmulLaunch({ tile }: MatmulVariant, s: MatmulShape): Launch {
 const ceil4 = (n: number) => Math.ceil(n / 4) * 4;
 
 /**
- * Floats from the first to the last value that a product reads of A, of B and of what C starts with; 0 for
- * an empty product.
+ * Floats from the first to the last value that a product reads of A, of B and of what C starts with: 0 of
+ * A and B without terms (k = 0, C is then what it starts with), 0 of all where C is empty.
  */
 export function inputFloats(
   form: MatmulForm,
   s: MatmulShape,
 ): { a: number; b: number; start: number } {
-  if (s.m === 0 || s.n === 0 || s.k === 0) return { a: 0, b: 0, start: 0 };
-  const span = (rows: number, stride: number, columns: number) => (rows - 1) * stride + columns;
+  if (s.m === 0 || s.n === 0) return { a: 0, b: 0, start: 0 };
+  const span = (rows: number, stride: number, columns: number) =>
+    rows === 0 || columns === 0 ? 0 : (rows - 1) * stride + columns;
   return {
     a: form === "TN" ? span(s.k, s.lda, ceil4(s.m)) : span(s.m, s.lda, s.k),
     b: form === "NT" ? span(s.n, s.ldb, s.k) : span(s.bRows ?? s.k, s.ldb, ceil4(s.n)),
