@@ -92,10 +92,23 @@ function largestChunk(gpu: Gpu, widest: Size, request: MemoryRequest): Size {
   return { tokens, scored };
 }
 
-/** From one row on, both sizes grow in proportion to what is asked for; all of it is `share` 1. */
-function between(least: Size, most: Size, share: number): Size {
-  const part = (low: number, high: number) => low + Math.floor((high - low) * share);
-  return { tokens: part(least.tokens, most.tokens), scored: part(least.scored, most.scored) };
+/**
+ * The largest chunk that `fits`, between one row, which does, and what is asked for: both sizes grow in
+ * proportion. Found by halving, because textures grow in rows and with the largest input only.
+ */
+function largestFitting(least: Size, most: Size, fits: (size: Size) => boolean): Size {
+  const at = (share: number): Size => ({
+    tokens: least.tokens + Math.floor((most.tokens - least.tokens) * share),
+    scored: least.scored + Math.floor((most.scored - least.scored) * share),
+  });
+  if (fits(most)) return most;
+  let low = 0, high = 1;
+  for (let step = 0; step < 32; step++) {
+    const share = (low + high) / 2;
+    if (fits(at(share))) low = share;
+    else high = share;
+  }
+  return at(low);
 }
 
 /** The widest rows, in floats, that models bind which run the same chunks, a token and a scored one. */
@@ -175,8 +188,7 @@ export function planMemory(
         (request.recompute === "none" ? ', or drop "gradient_checkpointing: false"' : ""),
     );
   }
-  const wanted = fixed + bytes(levels, most);
-  const size = between(least, most, wanted <= budget ? 1 : (budget - needed) / (wanted - needed));
+  const size = largestFitting(least, most, (size) => fixed + bytes(levels, size) <= budget);
   const beside = otherWeights + otherBytes(size);
   const activations = ownBytes(levels, size);
   return {
