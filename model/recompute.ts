@@ -2,7 +2,7 @@
  * Recomputation of activations (gradient checkpointing): what each layer keeps of its forward pass for
  * its backward pass. The rest lies in buffers that all layers share and is computed again just before
  * the layer's backward pass, by the same kernels from the same values: no bit of a gradient depends on
- * it. Not the bytes themselves (`activations.ts`) nor the budget (`memory.ts`).
+ * it. Not the bytes themselves (`activations.ts`), nor the choice by a budget (`memory.ts`).
  */
 import type { LayerActivations } from "./activations.ts";
 
@@ -12,10 +12,10 @@ export type Recompute = "auto" | "none" | "all";
 export type ActivationName = keyof LayerActivations;
 
 /**
- * What is computed again, each level more than the one before. In bytes against work: a norm or a
- * gated activation is two or three operations a value; every matrix product of a layer costs C or more
- * multiply-adds a value, so that they stand together; attention, which costs as much at about a
- * hundred keys and ten times that at a thousand, comes last.
+ * What is computed again, each level more than the one before, by what a byte costs: a norm or a gated
+ * activation takes a few operations a value; every matrix product of a layer takes about C
+ * multiply-adds a value, so that they stand together; attention takes 2 a key that is seen, so that it
+ * grows with the length of sequences, and comes last.
  */
 const SHARED = {
   nothing: [],
