@@ -172,7 +172,7 @@ export class Head {
 
   /** Logits of a chunk, folded into the running sums. */
   #addChunk(o: Operations, columns: Columns, targets = this.#parts.inputs.targets): void {
-    const { gpu, activations, capacity } = this.#parts;
+    const { activations, capacity } = this.#parts;
     this.#addLogits(o, columns);
     o.program.add(
       o.kernel("log_softmax", "accumulate"),
@@ -205,7 +205,7 @@ export class Head {
 
   /** From seeds to the gradient of the last hidden states, and of the head's weights. */
   addBackward(o: Operations, scratch: BackwardScratch): void {
-    const { gpu, config, activations, inputs, capacity } = this.#parts;
+    const { config, activations, inputs, capacity } = this.#parts;
     const a = activations.head, C = config.hiddenSize;
     const stride = capacity.vocabularyChunk;
     const chunks = this.#columns();
