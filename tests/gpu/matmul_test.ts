@@ -1,7 +1,7 @@
 /** Matrix products as a model runs them: against float64, and in which order they add. */
 import { assertEquals } from "@std/assert";
 import type { Gpu } from "../../gpu/device.ts";
-import { matmulLaunch, type MatmulTile } from "../../gpu/kernels/matmul.ts";
+import { inputFloats, matmulLaunch, type MatmulTile } from "../../gpu/kernels/matmul.ts";
 import { defaultTile } from "../../gpu/tuning.ts";
 import { assertClose, assertSameBits, BACKWARD, FORWARD } from "../assert_close.ts";
 import { product } from "../reference/matmul.ts";
@@ -115,6 +115,18 @@ rig.test("a product without terms leaves what it starts with", async () => {
   for (const [i, v] of list.entries()) {
     assertSameBits(inner(found[i].c, x, label(v)), x.start, label(v));
   }
+});
+
+Deno.test("what a product reads of its matrices ends with their last values", () => {
+  // Strides leave room for other columns; C's first column is its eighth.
+  const shape = { m: 5, n: 6, k: 8, lda: 12, ldb: 20, ldc: 28, column: 8 };
+  assertEquals(inputFloats("NT", shape), { a: 4 * 12 + 8, b: 5 * 20 + 8, start: 4 * 28 + 8 + 8 });
+  assertEquals(inputFloats("NN", shape), { a: 4 * 12 + 8, b: 7 * 20 + 8, start: 4 * 28 + 8 + 8 });
+  assertEquals(inputFloats("TN", shape), { a: 7 * 12 + 8, b: 7 * 20 + 8, start: 4 * 28 + 8 + 8 });
+  // The last row that exists, where k was rounded up.
+  assertEquals(inputFloats("NN", { ...shape, bRows: 6 }).b, 5 * 20 + 8);
+  assertEquals(inputFloats("TN", { ...shape, k: 0 }), { a: 0, b: 0, start: 4 * 28 + 8 + 8 });
+  assertEquals(inputFloats("NN", { ...shape, n: 0 }), { a: 0, b: 0, start: 0 });
 });
 
 Deno.test("a grid covers C, and products without rows or columns are skipped", () => {
