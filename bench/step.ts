@@ -88,7 +88,7 @@ export async function benchStep(gpu: Gpu, ceiling: number, test: StepCase): Prom
   const step = async () => {
     const { logps } = await engine.score(rows);
     await engine.learn(rows, logps.map(() => 1e-3));
-    await engine.optimizerStep(UPDATE);
+    await engine.update(UPDATE).status();
   };
   await step();
   const before = engine.counters, times: number[] = [];

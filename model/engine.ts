@@ -66,6 +66,21 @@ export interface OptimizerSettings {
   readonly step: number;
 }
 
+/** What an optimizer step did. */
+export interface StepStatus {
+  /** Before clipping. */
+  readonly gradNorm: number;
+  readonly finite: boolean;
+  /** Where `finite` is false: the first bad tensor. */
+  readonly culprit?: string;
+}
+
+/** A step on its way. */
+export interface QueuedUpdate {
+  /** Waits for the GPU only if nothing has been read since: a score brings it along. */
+  status(): Promise<StepStatus>;
+}
+
 /** Counters since the model was loaded. */
 export interface EngineCounters {
   readonly gpuBytes: number;
@@ -104,12 +119,10 @@ export interface TrainingEngine extends ScoringEngine {
    */
   learn(examples: readonly TokenizedExample[], seeds: Float32Array): Promise<void>;
   /**
-   * Clips, updates the weights and clears the gradients. On a non-finite gradient norm the weights and
-   * moments stay as they are and `finite` is false; `culprit` then names the first bad tensor.
+   * Clips, updates the weights and clears the gradients, before whatever is asked for next. On a
+   * non-finite gradient norm the weights and moments stay as they are, and the status says so.
    */
-  optimizerStep(settings: OptimizerSettings): Promise<
-    { readonly gradNorm: number; readonly finite: boolean; readonly culprit?: string }
-  >;
+  update(settings: OptimizerSettings): QueuedUpdate;
   /** Weights in the names and order of the model file, f32, one at a time (tied heads once). */
   weights(): AsyncIterable<NamedTensor>;
   /** Optimizer moments, `exp_avg.<name>` and `exp_avg_sq.<name>`; empty before the first step. */

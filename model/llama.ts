@@ -1,6 +1,7 @@
 /**
  * The engine behind the trainer: a Llama-type model on the GPU that scores token sequences, adds their
- * gradients and takes optimizer steps. Read-backs: one a `score`, one an `optimizerStep`.
+ * gradients and takes optimizer steps. Read-backs: one a `score`, which also brings the outcome of the
+ * optimizer step before it.
  */
 import type { Gpu } from "../gpu/device.ts";
 import { GpuError } from "../gpu/error.ts";
@@ -11,6 +12,7 @@ import type {
   EngineCounters,
   NamedTensor,
   OptimizerSettings,
+  QueuedUpdate,
   ScoreExtras,
   TokenizedExample,
   TokenLogps,
@@ -32,6 +34,7 @@ import {
   withSeeds,
 } from "./pack.ts";
 import { parameterList } from "./param_table.ts";
+import { STATUS_BYTES } from "./pending_update.ts";
 import { type Kept, takeResults } from "./score_results.ts";
 
 /** Raised when a kernel's arithmetic changes: cached reference values are then computed again. */
@@ -53,7 +56,6 @@ export class LlamaEngine implements TrainingEngine {
   #reference: { readonly engine: LlamaEngine; readonly head: Program } | undefined;
   #logps: GPUBuffer | undefined;
   #kept: Kept | undefined;
-  #hasMoments = false;
 
   private constructor(gpu: Gpu, config: LlamaConfig, options: LlamaOptions) {
     this.#gpu = gpu;
@@ -129,7 +131,7 @@ export class LlamaEngine implements TrainingEngine {
     const results = this.#results(extras);
     const words = results.reduce((sum, { width }) => sum + width, 0);
     if (total === 0) return takeResults(new ArrayBuffer(0), 0, offsets, extras);
-    const logps = this.#logpsBuffer(total * words);
+    const logps = this.#logpsBuffer(total * words + STATUS_BYTES / 4);
     this.#kept = undefined;
     let at = 0;
     for (const chunk of chunks) {
@@ -145,7 +147,20 @@ export class LlamaEngine implements TrainingEngine {
       at += sizes.scored;
       if (chunks.length === 1) this.#kept = { examples, sizes };
     }
-    return takeResults(await this.#gpu.read(logps, total * words * 4), total, offsets, extras);
+    const bytes = await this.#readWithStatus(logps, total * words * 4);
+    return takeResults(bytes, total, offsets, extras);
+  }
+
+  /** The first bytes of the results, and with them the status of a step that has not been read. */
+  async #readWithStatus(results: GPUBuffer, size: number): Promise<ArrayBuffer> {
+    const { updates } = this.#parts, unread = updates?.unread;
+    if (!unread) return await this.#gpu.read(results, size);
+    const encoder = this.#gpu.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(unread, 0, results, size, STATUS_BYTES);
+    this.#gpu.submit(encoder);
+    const bytes = await this.#gpu.read(results, size + STATUS_BYTES);
+    await updates!.take(bytes.slice(size));
+    return bytes;
   }
 
   /** Where the results of a score lie on the GPU, values a token each; in the order of a read-back. */
@@ -229,9 +244,10 @@ export class LlamaEngine implements TrainingEngine {
     return this.#logps!;
   }
 
-  // deno-lint-ignore require-await -- queued; async because other engines may have to wait
   async learn(examples: readonly TokenizedExample[], seeds: Float32Array): Promise<void> {
     if (!this.#parts.decoder.backward) throw new GpuError("A frozen model cannot learn");
+    // Gradients of the step before must be gone; a score has seen to that already.
+    await this.#parts.updates?.settle();
     const total = examples.reduce((sum, example) => sum + scoredLength(example), 0);
     if (seeds.length !== total) {
       throw new RangeError(`Got ${seeds.length} seeds for ${total} scored tokens`);
@@ -254,36 +270,20 @@ export class LlamaEngine implements TrainingEngine {
     }
   }
 
-  async optimizerStep(
-    settings: OptimizerSettings,
-  ): Promise<{ gradNorm: number; finite: boolean; culprit?: string }> {
-    if (!this.#parts.optimizer) throw new GpuError("A frozen model cannot take a step");
-    if (settings.kind !== this.#parts.optimizer.kind) {
-      throw new RangeError(
-        `The engine was made for ${this.#parts.optimizer.kind}, not ${settings.kind}`,
-      );
+  update(settings: OptimizerSettings): QueuedUpdate {
+    const { optimizer, updates } = this.#parts;
+    if (!optimizer || !updates) throw new GpuError("A frozen model cannot take a step");
+    if (settings.kind !== optimizer.kind) {
+      throw new RangeError(`The engine was made for ${optimizer.kind}, not ${settings.kind}`);
     }
     this.#kept = undefined;
-    const { gradNorm, finite } = await this.#parts.optimizer.step(settings);
-    this.#hasMoments ||= finite;
-    return finite ? { gradNorm, finite } : { gradNorm, finite, culprit: await this.#culprit() };
-  }
-
-  /** The first tensor whose gradient is not finite, or the one with the largest value. */
-  async #culprit(): Promise<string> {
-    let largest = "", most = -1;
-    for (const name of this.#parts.gradients!.layout.parameters.keys()) {
-      for (const value of await this.#parts.gradients!.read(name)) {
-        if (!Number.isFinite(value)) return name;
-        if (Math.abs(value) > most) [most, largest] = [Math.abs(value), name];
-      }
-    }
-    return largest;
+    return updates.queue(settings);
   }
 
   /** The gradient of a parameter since the last optimizer step; for tests. */
   async gradient(name: string): Promise<Float32Array> {
     if (!this.#parts.gradients) throw new GpuError("A frozen model has no gradients");
+    await this.#parts.updates?.settle();
     return await this.#parts.gradients.read(name);
   }
 
@@ -326,12 +326,14 @@ export class LlamaEngine implements TrainingEngine {
   }
 
   async *moments(): AsyncIterable<NamedTensor> {
-    if (!this.#parts.optimizer || !this.#hasMoments) return;
+    await this.#parts.updates?.settle();
+    if (!this.#parts.optimizer || !this.#parts.updates?.hasMoments) return;
     if (this.#parts.optimizer.expAvg) yield* this.#parts.optimizer.expAvg.tensors("exp_avg.");
     yield* this.#parts.optimizer.expAvgSq.tensors("exp_avg_sq.");
   }
 
   async restore(source: AsyncIterable<NamedTensor> | Iterable<NamedTensor>): Promise<void> {
+    await this.#parts.updates?.settle();
     this.#kept = undefined;
     for await (const { name, data } of source) {
       if (name.startsWith("exp_avg_sq.")) {
@@ -350,7 +352,7 @@ export class LlamaEngine implements TrainingEngine {
     if (!this.#parts.optimizer) {
       throw new ModelError(`Cannot restore "${name}" into a frozen model`);
     }
-    this.#hasMoments = true;
+    this.#parts.updates!.hasMoments = true;
     return this.#parts.optimizer;
   }
 

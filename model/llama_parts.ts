@@ -13,6 +13,7 @@ import { Logits } from "./logits.ts";
 import { type MemoryPlan, type MemoryRequest, planMemory } from "./memory.ts";
 import { Optimizer } from "./optimizer.ts";
 import { parameterList } from "./param_table.ts";
+import { Updates } from "./pending_update.ts";
 import { layOut, SlabSet } from "./slabs.ts";
 
 export interface EngineParts {
@@ -21,6 +22,7 @@ export interface EngineParts {
   /** Absent for a frozen model, like the optimizer. */
   readonly gradients: SlabSet | undefined;
   readonly optimizer: Optimizer | undefined;
+  readonly updates: Updates | undefined;
   readonly textures: InputTextures | undefined;
   readonly activations: Activations;
   readonly inputs: ChunkInputs;
@@ -50,6 +52,7 @@ export function buildParts(gpu: Gpu, config: LlamaConfig, request: MemoryRequest
     ? new InputTextures(gpu, inputSlots({ config, layout, capacity, trainable, beside }))
     : undefined;
   const optimizer = trainable ? new Optimizer(gpu, weights, gradients!, kind, textures) : undefined;
+  const updates = optimizer && new Updates(gpu, optimizer, gradients!);
   const mixes = beside !== undefined;
   const activations = new Activations(gpu, config, capacity, { levels, mixes });
   const variant = attentionVariant(headDim, numAttentionHeads, numKeyValueHeads);
@@ -58,7 +61,8 @@ export function buildParts(gpu: Gpu, config: LlamaConfig, request: MemoryRequest
   const decoder = new Decoder(gpu, config, store, activations, inputs.views, capacity);
   // Its product reads whole parts of the vocabulary, for which there is no texture.
   const logits = new Logits(gpu, config, { weights, gradients }, activations.last);
-  return { plan, weights, gradients, optimizer, textures, activations, inputs, decoder, logits };
+  const parts = { plan, weights, gradients, optimizer, updates, textures };
+  return { ...parts, activations, inputs, decoder, logits };
 }
 
 /** Frees everything; the GPU stays open. */

@@ -36,7 +36,8 @@ export class Optimizer {
   readonly #weights: SlabSet;
   readonly #gradients: SlabSet;
   readonly #norm: Program;
-  readonly #status: GPUBuffer;
+  /** [4]: norm, scale, 1 where the norm is finite, nothing. */
+  readonly statusBuffer: GPUBuffer;
   readonly #sums: GPUBuffer[];
   /** exp_avg (adamw only) and exp_avg_sq. */
   readonly expAvg: SlabSet | undefined;
@@ -61,7 +62,7 @@ export class Optimizer {
     const layout = weights.layout;
     this.expAvg = kind === "adamw" ? new SlabSet(gpu, layout, "exp_avg") : undefined;
     this.expAvgSq = new SlabSet(gpu, layout, "exp_avg_sq");
-    this.#status = gpu.createBuffer("gradient norm", 16);
+    this.statusBuffer = gpu.createBuffer("gradient norm", 16);
     const counts = layout.slabs.map((slab) => Math.ceil(slab.bytes / 16 / PER_THREAD4));
     const total = counts.reduce((a, b) => a + b, 0);
     this.#sums = [total, Math.ceil(total / FOLD), Math.ceil(total / FOLD / FOLD)]
@@ -104,7 +105,7 @@ export class Optimizer {
     }
     program.add(
       kernel(this.#gpu, "optimizer", "norm"),
-      [whole(this.#sums[2]), whole(this.#status)],
+      [whole(this.#sums[2]), whole(this.statusBuffer)],
       ({ maxNormBits }) => ({
         params: [left, 0, maxNormBits],
         groups: [1, 1, 1],
@@ -120,7 +121,7 @@ export class Optimizer {
       for (const piece of this.#pieces(slab.bytes)) {
         const views = [
           inputOf(this.#gradients.buffers[i], piece),
-          whole(this.#status),
+          whole(this.statusBuffer),
           inputOf(this.#weights.buffers[i], piece, true),
           ...(this.expAvg ? [inputOf(this.expAvg.buffers[i], piece, true)] : []),
           inputOf(this.expAvgSq.buffers[i], piece, true),
@@ -157,16 +158,12 @@ export class Optimizer {
   }
 
   /**
-   * Clips by global norm, updates and clears the gradients; nothing changes when the norm is not
-   * finite (the gradients stay then, for the search of the culprit).
+   * Queues clipping by global norm and the update; nothing changes where the norm is not finite. What
+   * came of it stands in `statusBuffer`.
    */
-  async step(s: OptimizerSettings): Promise<{ gradNorm: number; finite: boolean }> {
+  queue(s: OptimizerSettings): void {
     this.#norm.run({ maxNormBits: f32Bits(s.maxGradNorm) });
     this.#updates.run(this.#constants(s));
-    const status = new Float32Array(await this.#gpu.read(this.#status, 16));
-    const finite = status[2] === 1;
-    if (finite) this.#gradients.clear();
-    return { gradNorm: status[0], finite };
   }
 
   #constants(s: OptimizerSettings): Record<string, number> {
@@ -199,6 +196,6 @@ export class Optimizer {
     this.#norm.destroy();
     this.#updates.destroy();
     for (const set of [this.expAvg, this.expAvgSq]) set?.destroy();
-    for (const buffer of [this.#status, ...this.#sums]) this.#gpu.destroyMemory(buffer);
+    for (const buffer of [this.statusBuffer, ...this.#sums]) this.#gpu.destroyMemory(buffer);
   }
 }

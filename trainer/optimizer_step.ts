@@ -1,6 +1,6 @@
 /**
  * One optimizer step: score, decide and learn for each decision set of the accumulation window, then
- * the update.
+ * the update, whose outcome comes with the next step's scores.
  *
  * With scope `micro` (or `pair`) a decision set is one batch and the window has as many as it has
  * batches; with scope `step` the whole window is scored before the one decision.
@@ -13,7 +13,7 @@ import {
   runMode,
   runOptimizerStep,
 } from "../losses/run_mode.ts";
-import type { TokenizedExample } from "../model/engine.ts";
+import type { QueuedUpdate, StepStatus, TokenizedExample } from "../model/engine.ts";
 import { uniformStream } from "../data/philox.ts";
 import { readExamples, sequenceTokens } from "./decision_set.ts";
 import { NumbersError } from "./error.ts";
@@ -42,9 +42,14 @@ export interface StepStart {
   readonly modeState: Json;
   /** One for each shadow of the run; absent: none. */
   readonly shadows?: readonly ShadowState[];
+  /** Awaited when the first set is scored, before it is decided on: the step before is known by then. */
+  readonly onScored?: () => Promise<void>;
 }
 
-export interface StepResult {
+/** A step that is queued: everything but what its update did. */
+export interface BegunStep {
+  /** 1-based. */
+  readonly step: number;
   readonly microStep: number;
   readonly modeState: Json;
   readonly shadows: readonly ShadowState[];
@@ -53,22 +58,26 @@ export interface StepResult {
   /** Mean over pairs, where they have one. */
   readonly margin?: number;
   readonly beta?: number;
+  /** Without `grad_norm` and `learning_rate`. */
   readonly metrics: Readonly<Record<string, number>>;
+  readonly learningRate: number;
   /** Empty for a mode without pairs or reference. */
   readonly margins: readonly MarginPart[];
+  readonly update: QueuedUpdate;
 }
 
 /**
- * Makes one optimizer step.
+ * Makes one optimizer step, up to the outcome of its update, for which nobody need wait: see
+ * `finishStep`.
  *
- * @throws NumbersError when log-probabilities, seeds or the gradient norm are not finite; what the
- * mode and the engine throw; Error when policy and reference should be equal and are not
+ * @throws NumbersError when log-probabilities or seeds are not finite; what the mode and the engine
+ * throw; Error when policy and reference should be equal and are not
  */
-export async function optimizerStep(
+export async function beginStep(
   run: TrainingRun,
   window: Window,
   start: StepStart,
-): Promise<StepResult> {
+): Promise<BegunStep> {
   const { settings, engine, mode, modeOptions } = run;
   const shadows = new ShadowStep(run, start.shadows ?? []);
   const learned = await learnWindow(run, window, start, shadows);
@@ -79,14 +88,14 @@ export async function optimizerStep(
   );
   const step = start.step + 1;
   const { optimizer, maxGradNorm } = settings;
-  const update = await engine.optimizerStep({ ...optimizer, learningRate, maxGradNorm, step });
-  checkUpdate(step, update);
+  const update = engine.update({ ...optimizer, learningRate, maxGradNorm, step });
   const context = contextOf(run, window, { ...start, step }, learned.microStep, learned.sets);
   const after = runOptimizerStep(mode, learned.modeState, modeOptions, context);
   const synced = syncReference(run, step, after.reference?.alpha);
   const shadowed = shadows.finish(context);
   const { beta, margin, ...rewards } = withLabelMargins(learned.overPairs.values());
   return {
+    step,
     microStep: learned.microStep,
     modeState: after.state,
     shadows: shadowed.states,
@@ -100,11 +109,24 @@ export async function optimizerStep(
       ...after.metrics,
       ...synced,
       ...shadowed.metrics,
-      grad_norm: update.gradNorm,
-      learning_rate: learningRate,
     },
+    learningRate,
     margins: learned.margins,
+    update,
   };
+}
+
+/**
+ * The metrics of a step, once its update is known.
+ *
+ * @throws NumbersError when the gradient norm is not finite
+ */
+export async function finishStep(
+  { step, metrics, learningRate, update }: BegunStep,
+): Promise<Readonly<Record<string, number>>> {
+  const status = await update.status();
+  checkUpdate(step, status);
+  return { ...metrics, grad_norm: status.gradNorm, learning_rate: learningRate };
 }
 
 /**
@@ -161,7 +183,8 @@ async function learnWindow(
   for (const rows of sets) {
     const examples = await readExamples(run.train, rows, needs.rows);
     const context = contextOf(run, window, start, sums.microStep, sets.length);
-    const { batch, outcome } = await learnSet(run, examples, sums.modeState, context);
+    const onScored = sums.microStep === start.microStep ? start.onScored : undefined;
+    const { batch, outcome } = await learnSet(run, examples, sums.modeState, context, onScored);
     shadows.observe(batch, outcome.beta, context);
     sums.modeState = outcome.state;
     sums.microStep++;
@@ -202,11 +225,13 @@ async function learnSet(
   examples: readonly TokenizedExample[],
   state: Json,
   context: StepContext,
+  onScored?: () => Promise<void>,
 ): Promise<{ batch: ScoreBatch; outcome: ModeOutcome }> {
   const { engine, mode, modeOptions, lossTypes = defaultPairLoss } = run;
   const step = context.optimizerStep + 1;
   const scored = await scoreSet({ ...run, needs: runNeeds(run) }, examples, `step ${step}`);
   const { batch, asked } = scored;
+  await onScored?.();
   const outcome = runMode(mode, batch, state, modeOptions, context, lossTypes);
   if (run.policyIsReference && context.microStep === 0) checkEqualStart(run, batch, outcome);
   // One division for the whole window: each decision set counts the same, as in transformers.
@@ -233,10 +258,7 @@ function checkSeeds(
   );
 }
 
-function checkUpdate(
-  step: number,
-  update: { readonly gradNorm: number; readonly finite: boolean; readonly culprit?: string },
-): void {
+function checkUpdate(step: number, update: StepStatus): void {
   if (update.finite && Number.isFinite(update.gradNorm)) return;
   const tensor = update.culprit === undefined ? "" : `, first in tensor "${update.culprit}"`;
   throw new NumbersError(

@@ -7,8 +7,6 @@ import { Sampler } from "../data/sampler.ts";
 import type { Json } from "../losses/loss_mode.ts";
 import { firstState } from "../losses/run_mode.ts";
 import type { RunEvent } from "../report/events.ts";
-import type { JsonLinesFile } from "../report/json_lines.ts";
-import { metricsRecord } from "../report/metrics_jsonl.ts";
 import { diskOperations } from "./atomic_write.ts";
 import {
   CHECKPOINT_FORMAT,
@@ -22,14 +20,14 @@ import { ConfigError } from "./error.ts";
 import { turnEventLoop } from "./event_loop.ts";
 import { evaluate } from "./evaluation.ts";
 import { checkFits, checkRun, identityFacts, resumeNotices, samplerFacts } from "./fit.ts";
-import type { MarginLog } from "./margin_log.ts";
 import { movesReference, runNeeds } from "./needs.ts";
-import { optimizerStep, type StepResult, type Window } from "./optimizer_step.ts";
+import { beginStep, type Window } from "./optimizer_step.ts";
 import { type RunSize, runSize } from "./plan.ts";
 import { restoreCheckpoint, restoreReference } from "./restore.ts";
 import { CHECKPOINTS_FOLDER, type TrainingResult, type TrainingRun } from "./run.ts";
 import { checkFiles, openFiles } from "./run_files.ts";
 import { openShadows, type ShadowState } from "./shadow.ts";
+import { StepLog } from "./step_log.ts";
 
 type MetricValues = Readonly<Record<string, number>>;
 
@@ -55,14 +53,12 @@ class Loop {
   readonly #run: TrainingRun;
   readonly #size: RunSize;
   readonly #sampler: Sampler;
-  readonly #metrics: JsonLinesFile;
-  readonly #margins: MarginLog | undefined;
+  readonly #log: StepLog;
   #step: number;
   #microStep: number;
   #tokens: number;
   #modeState: Json;
   #shadows: readonly ShadowState[];
-  #kept: CheckpointState["metrics"];
   #checkpoint: { step: number; path: string } | undefined;
 
   private constructor(run: TrainingRun, found: LoadedCheckpoint | undefined) {
@@ -82,10 +78,14 @@ class Loop {
     this.#tokens = state?.tokens ?? 0;
     this.#modeState = (state?.mode.state ?? firstState(mode, modeOptions)) as Json;
     this.#shadows = openShadows(run.shadows, state?.shadows as ShadowState[] | undefined);
-    this.#kept = state?.metrics ?? { first: null, last: null, before: null, evaluation: null };
     if (found) this.#checkpoint = { step: found.state.step, path: found.path };
     // Last: files that are open need a loop to close them.
-    ({ metrics: this.#metrics, margins: this.#margins } = openFiles(run, found));
+    this.#log = new StepLog(
+      openFiles(run, found),
+      state?.metrics,
+      this.#size.totalSteps,
+      (event) => this.#emit(event),
+    );
   }
 
   /**
@@ -118,8 +118,7 @@ class Loop {
   }
 
   close(): void {
-    this.#metrics.close();
-    this.#margins?.close();
+    this.#log.close();
   }
 
   async run(): Promise<TrainingResult> {
@@ -127,66 +126,40 @@ class Loop {
     const { totalSteps } = this.#size;
     this.#emit({ type: "start", step: this.#step, totalSteps });
     if (this.#step === 0 && settings.evalAtStart && this.#canEvaluate() && !signal?.aborted) {
-      const metrics = await this.#evaluate();
-      this.#kept = { ...this.#kept, before: metrics };
-      this.#metrics.append(metricsRecord(0, { epoch: 0, ...metrics }));
+      this.#log.before(await this.#evaluate());
     }
     while (this.#step < totalSteps && !signal?.aborted) {
-      await this.#oneStep();
+      await this.#beginStep();
       await turnEventLoop();
+      if (this.#canEvaluate() && isDue(this.#step, settings.evalSteps, totalSteps)) {
+        await this.#log.finish(() => this.#evaluate());
+      }
       if (isDue(this.#step, settings.saveSteps, totalSteps) || signal?.aborted) await this.#save();
     }
     const stopped = this.#step < totalSteps;
     return { summary: this.#summary(stopped), modeState: this.#modeState };
   }
 
-  async #oneStep(): Promise<void> {
+  /** Queues the next step; the one before is finished when the GPU has got to it. */
+  async #beginStep(): Promise<void> {
     const { settings } = this.#run;
     const { totalSteps } = this.#size;
     const window = nextWindow(this.#sampler, settings.gradientAccumulation);
-    const result = await optimizerStep(this.#run, window, {
+    const begun = await beginStep(this.#run, window, {
       step: this.#step,
       microStep: this.#microStep,
       totalSteps,
       modeState: this.#modeState,
       shadows: this.#shadows,
+      onScored: () => this.#log.finish(),
     });
     this.#step++;
-    this.#microStep = result.microStep;
-    this.#modeState = result.modeState;
-    this.#shadows = result.shadows;
-    this.#tokens += result.tokens;
-    if (result.margins.length > 0) {
-      this.#margins?.write(window.epoch, this.#step, result.margins);
-    }
-    const metrics = { ...result.metrics, epoch: this.#epochs(), num_tokens: this.#tokens };
-    this.#report(metrics, result);
-    const evaluated = this.#canEvaluate() && isDue(this.#step, settings.evalSteps, totalSteps)
-      ? await this.#evaluate()
-      : undefined;
-    // Written after the evaluation, so that a step is one line, and whole.
-    this.#metrics.append(metricsRecord(this.#step, { ...metrics, ...evaluated }));
-    this.#kept = {
-      ...this.#kept,
-      first: this.#kept.first ?? metrics,
-      last: metrics,
-      evaluation: evaluated ?? this.#kept.evaluation,
-    };
-  }
-
-  #report(metrics: MetricValues, result: StepResult): void {
-    const { pairs, tokens, margin, beta } = result;
-    const { totalSteps } = this.#size;
-    this.#emit({
-      type: "step",
-      step: this.#step,
-      totalSteps,
-      pairs,
-      tokens,
-      margin,
-      beta,
-      metrics,
-    });
+    this.#microStep = begun.microStep;
+    this.#modeState = begun.modeState;
+    this.#shadows = begun.shadows;
+    this.#tokens += begun.tokens;
+    const { epoch } = window;
+    this.#log.begin({ begun, epoch, epochs: this.#epochs(), tokens: this.#tokens });
   }
 
   /** Finished epochs, with a fraction. */
@@ -234,23 +207,22 @@ class Loop {
   }
 
   async #save(): Promise<void> {
-    // The state refers to these bytes, so they must outlive it.
-    this.#metrics.sync();
-    this.#margins?.sync();
+    await this.#log.finish();
+    const positions = this.#log.sync();
     const { engine, settings, outputFolder, reference } = this.#run;
     const path = await saveCheckpoint({
       folder: `${outputFolder}/${CHECKPOINTS_FOLDER}`,
       operations: this.#run.operations ?? diskOperations,
       engine,
       reference: movesReference(this.#run) ? reference!.moving : undefined,
-      state: this.#state(),
+      state: this.#state(positions),
       limit: settings.saveTotalLimit,
     });
     this.#checkpoint = { step: this.#step, path };
     this.#emit({ type: "checkpoint", step: this.#step, path });
   }
 
-  #state(): CheckpointState {
+  #state(positions: CheckpointState["positions"]): CheckpointState {
     const { settings, mode, engine, configId } = this.#run;
     return {
       format: CHECKPOINT_FORMAT,
@@ -264,7 +236,7 @@ class Loop {
         state: this.#modeState as CheckpointState["mode"]["state"],
       },
       shadows: this.#shadows as CheckpointState["shadows"],
-      positions: { metrics: this.#metrics.position, margins: this.#margins?.position ?? 0 },
+      positions,
       engine: engine.fingerprint,
       chunkPlan: engine.chunkPlan
         ? { tokens: engine.chunkPlan.tokens, scored: engine.chunkPlan.scored }
@@ -273,12 +245,12 @@ class Loop {
       identities: identityFacts(this.#run),
       config: configId,
       resumable: !settings.saveOnlyModel,
-      metrics: this.#kept,
+      metrics: this.#log.kept,
     };
   }
 
   #summary(stopped: boolean): TrainingResult["summary"] {
-    const { first, last, before, evaluation } = this.#kept;
+    const { first, last, before, evaluation } = this.#log.kept;
     return {
       mode: this.#run.mode.name,
       steps: this.#step,

@@ -2,6 +2,7 @@
 import { assertEquals } from "@std/assert";
 import type { OptimizerSettings } from "../../model/engine.ts";
 import { Optimizer, PIECE_FLOATS } from "../../model/optimizer.ts";
+import { Updates } from "../../model/pending_update.ts";
 import { layOut, SlabSet } from "../../model/slabs.ts";
 import { assertClose, assertSameBits } from "../assert_close.ts";
 import torch from "../goldens/torch/optimizers.json" with { type: "json" };
@@ -33,6 +34,7 @@ type Tensors = Readonly<Record<string, Float32Array>>;
 
 class Fixture {
   readonly optimizer: Optimizer;
+  readonly #updates: Updates;
   readonly weights: SlabSet;
   readonly gradients: SlabSet;
 
@@ -52,12 +54,14 @@ class Fixture {
       kind,
       rig.freshTextures(),
     );
+    this.#updates = new Updates(rig.gpu, this.optimizer, this.gradients);
     for (const [name, value] of Object.entries(tensors)) this.weights.write(name, value);
   }
 
   step(gradients: Tensors, settings: Partial<OptimizerSettings> = {}) {
     for (const [name, value] of Object.entries(gradients)) this.gradients.write(name, value);
-    return this.optimizer.step({ ...SETTINGS, kind: this.optimizer.kind, ...settings });
+    const update = { ...SETTINGS, kind: this.optimizer.kind, ...settings };
+    return this.#updates.queue(update).status();
   }
 
   destroy(): void {

@@ -11,7 +11,7 @@ import betaDpo from "../../modes/beta_dpo.ts";
 import dpo from "../../modes/dpo.ts";
 import risk from "../../modes/risk.ts";
 import sft from "../../modes/sft.ts";
-import type { StepResult } from "../../trainer/optimizer_step.ts";
+import type { StepResult } from "../trainer/one_step.ts";
 import { noteMargin } from "../assert_close.ts";
 import { type Curve, trainCurve } from "./golden_curve.ts";
 import { openForTests, printMarginsAtEnd } from "./small_engine.ts";

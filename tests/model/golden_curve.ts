@@ -8,7 +8,7 @@ import type { TokenizedExample } from "../../model/engine.ts";
 import type { LlamaEngine } from "../../model/llama.ts";
 import { answerSums, type TrainingDataset } from "../../trainer/decision_set.ts";
 import type { Modifiers } from "../../trainer/needs.ts";
-import { optimizerStep, type StepResult } from "../../trainer/optimizer_step.ts";
+import { optimizerStep, type StepResult } from "../trainer/one_step.ts";
 import type { LoopSettings, TrainingRun } from "../../trainer/run.ts";
 import type { ReferenceLogps } from "../../trainer/reference_cache.ts";
 import { collect, engineOf, type Model, row } from "./small_engine.ts";

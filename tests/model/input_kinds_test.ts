@@ -60,7 +60,7 @@ async function steps(policy: LlamaEngine): Promise<Map<string, Float32Array>> {
     keep(`mix ${step}`, new Map(Object.entries(scores.mix!)));
     await policy.learn(examples, randomSeeds(step, scores));
     keep(`gradient ${step}`, await gradientsOf(policy));
-    const { gradNorm } = await policy.optimizerStep(adamw(step, { weightDecay: 0.1 }));
+    const { gradNorm } = await policy.update(adamw(step, { weightDecay: 0.1 })).status();
     values.set(`norm ${step}`, Float32Array.of(gradNorm));
   }
   keep("weights", await collect(policy.weights()));

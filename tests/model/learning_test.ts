@@ -100,7 +100,7 @@ Deno.test("the same step twice gives the same bytes", async () => {
   for (let i = 0; i < 2; i++) {
     await withEngine(async (engine) => {
       await learned(engine, 4, { scoreFirst: true });
-      await engine.optimizerStep(adamw(1));
+      await engine.update(adamw(1)).status();
       results.push(await collect(engine.weights()));
     });
   }
@@ -122,7 +122,7 @@ Deno.test("ids of an answer that belong to the prompt are seen but not scored", 
     assertSameBits(both.logps, scored.logps, "beside a row of prompt only");
     await engine.learn(mixed, Float32Array.of(1, -1));
     const found = await gradientsOf(engine);
-    await engine.optimizerStep(adamw(1, { learningRate: 0 }));
+    await engine.update(adamw(1, { learningRate: 0 })).status();
     const alone = [mixed[1]];
     await engine.score(alone);
     await engine.learn(alone, Float32Array.of(1, -1));
@@ -136,7 +136,7 @@ Deno.test("seeds of zero give a gradient of zero", () =>
     for (const [name, values] of await gradientsOf(engine)) {
       assert(values.every((value) => value === 0), name);
     }
-    const { gradNorm, finite } = await engine.optimizerStep(adamw(1));
+    const { gradNorm, finite } = await engine.update(adamw(1)).status();
     assertEquals({ gradNorm, finite }, { gradNorm: 0, finite: true });
   }));
 
@@ -173,14 +173,14 @@ Deno.test("a learning rate of 0, and scoring, leave the weights as they are", ()
     await check("scoring");
     await engine.learn(pairs, randomSeeds(5, await engine.score(pairs)));
     await check("learning");
-    await engine.optimizerStep(adamw(1, { learningRate: 0, weightDecay: 0.1 }));
+    await engine.update(adamw(1, { learningRate: 0, weightDecay: 0.1 })).status();
     await check("a step");
   }));
 
 Deno.test("weights and moments put into another engine go on with the same bytes", async () => {
   const step = async (engine: LlamaEngine, number: number) => {
     await engine.learn(pairs, randomSeeds(number, await engine.score(pairs)));
-    return await engine.optimizerStep(adamw(number));
+    return await engine.update(adamw(number)).status();
   };
   await withEngine(async (engine) => {
     await step(engine, 1);

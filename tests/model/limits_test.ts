@@ -8,7 +8,7 @@ import {
 } from "@std/assert";
 import { GpuError } from "../../gpu/error.ts";
 import { openGpu } from "../../gpu/device.ts";
-import type { TokenizedExample } from "../../model/engine.ts";
+import type { QueuedUpdate, StepStatus, TokenizedExample } from "../../model/engine.ts";
 import { ModelError } from "../../model/error.ts";
 import type { LlamaEngine } from "../../model/llama.ts";
 import { planMemory } from "../../model/memory.ts";
@@ -41,7 +41,7 @@ async function step(
   const seeds = randomSeeds(number, await engine.score(rows));
   poison?.(seeds);
   await engine.learn(rows, seeds);
-  return await engine.optimizerStep(adamw(number));
+  return await engine.update(adamw(number)).status();
 }
 
 for (const bad of [NaN, Infinity, -Infinity, 3e38]) {
@@ -97,13 +97,39 @@ Deno.test("GPU memory stays the same from step 3 on, with rows of any length", a
   engine.destroy();
 });
 
-Deno.test("a step waits for the GPU twice", async () => {
-  const engine = await engineOf(gpu, model);
+Deno.test("a step waits for the GPU once: its outcome comes with the next scores", async () => {
+  const waiting = await engineOf(gpu, model), waited: StepStatus[] = [];
+  for (let number = 1; number <= 3; number++) waited.push(await step(waiting, pairs, number));
+  const engine = await engineOf(gpu, model), found: StepStatus[] = [];
+  let last: QueuedUpdate | undefined;
   for (let number = 1; number <= 3; number++) {
     const before = engine.counters.readbacks;
-    await step(engine, pairs, number);
-    assertEquals(engine.counters.readbacks - before, 2);
+    const seeds = randomSeeds(number, await engine.score(pairs));
+    if (last) found.push(await last.status());
+    await engine.learn(pairs, seeds);
+    last = engine.update(adamw(number));
+    assertEquals(engine.counters.readbacks - before, 1);
   }
+  found.push(await last!.status());
+  assertEquals(found, waited);
+  const weights = await collect(waiting.weights());
+  assertSameTensors(await collect(engine.weights()), weights, "weights");
+  waiting.destroy();
+  engine.destroy();
+});
+
+Deno.test("an update that was not finite is found by the next scores, with its tensor", async () => {
+  const engine = await engineOf(gpu, model);
+  const before = await collect(engine.weights());
+  const seeds = randomSeeds(1, await engine.score(pairs));
+  seeds[5] = Infinity;
+  await engine.learn(pairs, seeds);
+  const update = engine.update(adamw(1));
+  await engine.score(pairs);
+  const { finite, culprit } = await update.status();
+  assertEquals(finite, false);
+  assert(model.weights.has(culprit!), culprit);
+  assertSameTensors(await collect(engine.weights()), before, "weights");
   engine.destroy();
 });
 

@@ -121,7 +121,7 @@ Deno.test("blend moves the weights by alpha, copies at 1, and refuses another sh
   const examples = [row(0, [1, 2, 3], [[4, 5], [6]])];
   const scores = await policy.score(examples);
   await policy.learn(examples, randomSeeds(1, scores));
-  await policy.optimizerStep(adamw(1));
+  await policy.update(adamw(1)).status();
   // A copy is one whatever was there: 0 times infinity would be NaN.
   const name = "model.norm.weight";
   await reference.restore([{ name, shape: [], data: new Float32Array(32).fill(Infinity) }]);

@@ -63,7 +63,7 @@ async function step(engine: LlamaEngine, { kept }: Case) {
   const seeds = randomSeeds(43, await engine.score(pairs));
   await engine.learn(kept ? pairs : [...pairs], seeds);
   const gradients = await gradientsOf(engine);
-  assert((await engine.optimizerStep(adamw(1))).finite);
+  assert((await engine.update(adamw(1)).status()).finite);
   const { logps } = await engine.score(pairs);
   return { gradients, logps };
 }

@@ -42,7 +42,7 @@ async function everything(gpu: Gpu, model: Model, options: Partial<LlamaOptions>
   await engine.learn(rows, randomSeeds(3, scores));
   const gradients = await gradientsOf(engine);
   const logits = await engine.nextLogits(rows.map(({ prompt }) => prompt));
-  const { gradNorm } = await engine.optimizerStep(adamw(1, { maxGradNorm: 0 }));
+  const { gradNorm } = await engine.update(adamw(1, { maxGradNorm: 0 })).status();
   const weights = await collect(engine.weights());
   const moments = await collect(engine.moments());
   engine.destroy();

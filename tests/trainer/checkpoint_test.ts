@@ -34,7 +34,7 @@ async function engineAfter(steps: number): Promise<FakeEngine> {
   const engine = new FakeEngine(5, (i) => Math.sin(i));
   for (let step = 1; step <= steps; step++) {
     engine.gradient.forEach((_, i, gradient) => gradient[i] = Math.cos(i * step));
-    await engine.optimizerStep({ ...SETTINGS, step });
+    await engine.update({ ...SETTINGS, step }).status();
   }
   return engine;
 }

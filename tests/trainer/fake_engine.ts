@@ -7,6 +7,8 @@ import type {
   EngineCounters,
   NamedTensor,
   OptimizerSettings,
+  QueuedUpdate,
+  StepStatus,
   TokenizedExample,
   TokenLogps,
 } from "../../model/engine.ts";
@@ -76,11 +78,16 @@ export class FakeEngine implements RunEngine {
     return Promise.resolve();
   }
 
-  optimizerStep(settings: OptimizerSettings) {
+  update(settings: OptimizerSettings): QueuedUpdate {
+    const status = this.#step(settings);
+    return { status: () => Promise.resolve(status) };
+  }
+
+  #step(settings: OptimizerSettings): StepStatus {
     this.onGradient?.(this.gradient);
     const gradNorm = Math.sqrt(this.gradient.reduce((sum, g) => sum + g * g, 0));
     if (!Number.isFinite(gradNorm)) {
-      return Promise.resolve({ gradNorm, finite: false, culprit: "bigram.weight" });
+      return { gradNorm, finite: false, culprit: "bigram.weight" };
     }
     const { learningRate, beta1, beta2, eps, weightDecay, maxGradNorm, step } = settings;
     const clip = maxGradNorm > 0 ? Math.min(1, maxGradNorm / (gradNorm + 1e-6)) : 1;
@@ -95,7 +102,7 @@ export class FakeEngine implements RunEngine {
     }
     this.gradient.fill(0);
     this.#stepped = true;
-    return Promise.resolve({ gradNorm, finite: true });
+    return { gradNorm, finite: true };
   }
 
   async *weights(): AsyncIterable<NamedTensor> {

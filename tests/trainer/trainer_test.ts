@@ -5,7 +5,7 @@ import dpo from "../../modes/dpo.ts";
 import risk from "../../modes/risk.ts";
 import sft from "../../modes/sft.ts";
 import { ConfigError, NumbersError } from "../../trainer/error.ts";
-import { optimizerStep } from "../../trainer/optimizer_step.ts";
+import { optimizerStep } from "./one_step.ts";
 import { liveReference } from "../../trainer/reference_cache.ts";
 import simpo from "../../modes/simpo.ts";
 import { readExamples } from "../../trainer/decision_set.ts";
