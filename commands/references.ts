@@ -26,7 +26,7 @@ export function engineOptions(
   { frozen, held = 0 }: { frozen: boolean; held?: number },
 ): LlamaOptions {
   const { settings, data, needs, reference } = session;
-  const { sharePrompt } = settings;
+  const { sharePrompt, gradientCheckpointing: checkpointing } = settings;
   const { decisionSize } = runSize(settings, data.train.length, needs.scope);
   const sizes = largestSets([data.train, data.validation], decisionSize, { sharePrompt, needs });
   const samples = sampleTokens(session);
@@ -37,6 +37,7 @@ export function engineOptions(
     tokens: Math.max(sizes.tokens, samples),
     leastTokens: Math.max(sizes.leastTokens, samples),
     optimizer: frozen ? undefined : settings.optimizer.kind,
+    recompute: checkpointing === "auto" ? "auto" : checkpointing ? "all" : "none",
     sharePrompt,
     beside: needs.reference === "live" ? reference!.config : undefined,
   };

@@ -100,7 +100,7 @@ export async function runSession(
 
 function plan(session: Session, outputFolder: string, engine: LlamaEngine): string[] {
   const { settings, mode, modeOptions, data, policy, parsed } = session;
-  const { total, capacity, largestBinding } = engine.plan;
+  const { total, capacity, largestBinding, levels } = engine.plan;
   return [
     `Model: ${policy.dir}${parsed.config.init === "random" ? " (random weights)" : ""}; ` +
     `arithmetic and checkpoints in f32, ${FINAL}/ in ${parsed.config.precision}`,
@@ -117,6 +117,7 @@ function plan(session: Session, outputFolder: string, engine: LlamaEngine): stri
         budget: settings.memoryBudget,
         largestBinding,
         bindingLimit: engine.bindingLimit,
+        levels,
       },
     }),
     `GPU: ${engine.adapterName}, chunks of up to ${capacity.tokens} tokens`,

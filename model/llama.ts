@@ -85,7 +85,7 @@ export class LlamaEngine implements TrainingEngine {
     const trainable = options.optimizer !== undefined;
     this.#weights = new SlabSet(gpu, layout, "weights");
     this.#gradients = trainable ? new SlabSet(gpu, layout, "gradients") : undefined;
-    const { capacity } = this.plan;
+    const { capacity, levels } = this.plan;
     this.#textures = readsTextures(gpu)
       ? new InputTextures(
         gpu,
@@ -107,7 +107,7 @@ export class LlamaEngine implements TrainingEngine {
       config.numKeyValueHeads,
     );
     const mixes = options.beside !== undefined;
-    this.#activations = new Activations(gpu, config, capacity, { trainable, mixes });
+    this.#activations = new Activations(gpu, config, capacity, { levels, mixes });
     this.#inputs = new ChunkInputs(gpu, config, capacity, variant);
     const store = {
       weights: this.#weights,

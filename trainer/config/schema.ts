@@ -158,6 +158,12 @@ export const configSchema = z.strictObject({
     "auto",
     "Measure kernels at first use and keep the fastest: auto where they are not known already",
   ),
+  gradient_checkpointing: byDefault(
+    z.union([z.boolean(), z.literal("auto")], { error: 'expected true, false or "auto"' }),
+    "auto",
+    "Compute activations again in the backward pass instead of keeping them: true in every layer, " +
+      "false in none, auto in as many layers as memory_budget asks for",
+  ),
   share_prompt: byDefault(flag(), true, "Run the prompt of a pair once for both answers"),
   eval_at_start: byDefault(flag(), false, "Evaluate before the first step as well"),
   save_total_limit: byDefault(

@@ -55,6 +55,8 @@ export interface TrainingSettings {
   readonly dataSeed: number;
   readonly memoryBudget: number;
   readonly kernelTuning: "auto" | "measure" | "off";
+  /** Which layers compute activations again; "auto": as many as the budget asks for. */
+  readonly gradientCheckpointing: boolean | "auto";
   readonly sharePrompt: boolean;
   readonly samples: { readonly prompts: number; readonly maxNewTokens: number };
   readonly marginLog: {
@@ -127,6 +129,7 @@ export function trainingSettings(config: Config, mode: string): TrainingSettings
     dataSeed: dataset.seed,
     memoryBudget: config.memory_budget,
     kernelTuning: config.kernel_tuning,
+    gradientCheckpointing: config.gradient_checkpointing,
     sharePrompt: config.share_prompt,
     samples: { prompts: config.samples.prompts, maxNewTokens: config.samples.max_new_tokens },
     marginLog: marginLog(config, mode),
