@@ -20,9 +20,10 @@ import {
   SMALL,
 } from "./small_engine.ts";
 
-/** Every operation of a model: biases, a tied head of two parts, grouped heads. */
+/** Every operation of a model, in one layer: biases, a tied head of two parts, grouped heads. */
 const config = {
   ...SMALL,
+  numHiddenLayers: 1,
   vocabSize: 300,
   tieWordEmbeddings: true,
   attentionBias: true,
