@@ -102,12 +102,12 @@ export async function measureBandwidth(gpu: Gpu): Promise<Bandwidth> {
     [from, to].map((buffer) => ({ buffer, offset: 0, size: 0 })),
     () => ({ params: [threads], groups: [threads / WORKGROUP, 1, 1], operations: 1 }),
   );
-  const kernel = await medianSeconds(gpu, () => program.run({}));
+  const kernel = await medianSeconds(gpu, () => program.run({}), { rounds: 3 });
   const command = await medianSeconds(gpu, () => {
     const encoder = gpu.device.createCommandEncoder();
     encoder.copyBufferToBuffer(from, 0, to, 0, COPY_BYTES);
     gpu.device.queue.submit([encoder.finish()]);
-  });
+  }, { rounds: 3 });
   program.destroy();
   for (const buffer of [from, to]) buffer.destroy();
   return { kernel: 2 * COPY_BYTES / kernel / 1e9, command: 2 * COPY_BYTES / command / 1e9 };

@@ -37,6 +37,8 @@ export interface TrlVariant {
   readonly peak_bytes: number;
   /** The largest difference of the losses of the same step. */
   readonly loss_difference: number;
+  /** Its last step's; far enough from the first one's, ln 2, for the difference to mean something. */
+  readonly last_loss: number;
   readonly versions: unknown;
 }
 
@@ -118,6 +120,7 @@ async function measureVariant(
       ratio: median(theirs) / median(own),
       peak_bytes,
       loss_difference: Math.max(...differences),
+      last_loss: losses.at(-1)!,
       versions,
     };
   } finally {
@@ -146,7 +149,8 @@ export async function benchTrl(
           `${result.ratio.toFixed(2)} times that; it held ${
             (result.peak_bytes / 1e9).toFixed(1)
           } GB; ` +
-          `losses differ by at most ${result.loss_difference.toExponential(1)}`,
+          `losses, from ln 2 to ${result.last_loss.toFixed(4)}, differ by at most ` +
+          result.loss_difference.toExponential(1),
       );
     }
   } finally {

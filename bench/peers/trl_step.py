@@ -5,6 +5,7 @@ the order of parameters, then the lines. stdout: a line of JSON when ready, afte
 "end". Needs torch, transformers, trl and datasets; nothing is downloaded and nothing is kept.
 """
 
+import copy
 import json
 import math
 import os
@@ -110,9 +111,12 @@ def make_trainer(job: dict) -> Trainer:
         disable_tqdm=True,
         **job["settings"],
     )
-    demand = OnDemand()
+    demand, model = OnDemand(), read_model(job)
+    cached = job["settings"].get("precompute_ref_log_probs", False)
     demand.trainer = Trainer(
-        model=read_model(job),
+        model=model,
+        # Without one TRL would load the reference by the name of the model's folder.
+        ref_model=None if cached else copy.deepcopy(model),
         args=arguments,
         train_dataset=datasets.Dataset.from_list(pairs),
         processing_class=small_tokenizer(),
