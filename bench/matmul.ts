@@ -1,12 +1,10 @@
 /** Matrix products at the shapes of a 135M model's training step, as shares of the ceiling. */
 import type { Gpu } from "../gpu/device.ts";
-import {
-  type MatmulForm,
-  matmulKernel,
-  matmulLaunch,
-  matmulVariant,
-} from "../gpu/kernels/matmul.ts";
+import { InputTextures } from "../gpu/input_textures.ts";
+import type { MatmulForm } from "../gpu/kernels/matmul.ts";
+import { addProduct } from "../gpu/product.ts";
 import { Program } from "../gpu/program.ts";
+import { readsTextures } from "../gpu/tuning.ts";
 import { between, type Ceiling, measureCeiling } from "./ceiling.ts";
 import { cpuSeconds, medianSeconds } from "./timing.ts";
 
@@ -40,20 +38,21 @@ export const MATMUL_SHAPES: readonly MatmulShape[] = [
 
 /** Queues one product; `destroy` frees it. */
 function productOf(gpu: Gpu, [form, m, k, n]: MatmulShape) {
-  const variant = matmulVariant(gpu, form, "zero");
-  const views = [m * k, k * n, m * n].map((count) => ({
-    buffer: gpu.device.createBuffer({ size: count * 4, usage: GPUBufferUsage.STORAGE }),
+  const [a, b, c] = [m * k, k * n, m * n].map((count) => ({
+    buffer: gpu.createBuffer("bench matrix", count * 4),
     offset: 0,
     size: 0,
   }));
-  const program = new Program(gpu);
-  const sizes = { m, n, k, lda: form === "TN" ? m : k, ldb: form === "NT" ? k : n, ldc: n };
-  program.add(matmulKernel(gpu, variant), views, () => matmulLaunch(variant, sizes));
+  const textures = readsTextures(gpu) ? new InputTextures(gpu, [m * k, k * n]) : undefined;
+  const program = new Program(gpu, textures);
+  const shape = { m, n, k, lda: form === "TN" ? m : k, ldb: form === "NT" ? k : n, ldc: n };
+  addProduct(gpu, program, { form, init: "zero", a, b, c, shape });
   return {
     run: () => program.run({}),
     destroy: () => {
       program.destroy();
-      for (const { buffer } of views) buffer.destroy();
+      textures?.destroy();
+      for (const { buffer } of [a, b, c]) gpu.destroyMemory(buffer);
     },
   };
 }

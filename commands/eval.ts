@@ -7,8 +7,9 @@ import { consoleSink } from "../report/console.ts";
 import { ConfigError } from "../trainer/error.ts";
 import { evaluate } from "../trainer/evaluation.ts";
 import { UsageError } from "./exit_code.ts";
-import { engineOptions, openReferences } from "./references.ts";
+import { cacheFolder, engineOptions, openReferences } from "./references.ts";
 import { closeSession, openSession, type Session } from "./session.ts";
+import { chooseKernels } from "./tuning.ts";
 
 const HELP = `Evaluates a model on the held-out rows of a config.
 
@@ -55,6 +56,11 @@ export async function run(args: string[]): Promise<number> {
   }
   const gpu = await openGpu();
   try {
+    await chooseKernels(gpu, session.policy.config, {
+      setting: session.settings.kernelTuning,
+      places: { cacheFolder: cacheFolder() },
+      events,
+    });
     const engine = await session.policy.load(gpu, engineOptions(session, { frozen: true }));
     const references = await openReferences(gpu, session, engine, events);
     const saved = readModeState(session);

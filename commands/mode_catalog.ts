@@ -182,7 +182,7 @@ export function needsInWords(needs: Needs): Readonly<Record<string, string>> {
     ...needs.random ? ["random numbers"] : [],
   ];
   return {
-    reference: REFERENCE[needs.reference],
+    reference: REFERENCE[needs.reference] + (needs.referenceSync ? ", which it moves" : ""),
     rows: ROWS[needs.rows],
     scope: `decides on ${SCOPE[needs.scope]}`,
     ...more.length > 0 ? { tokens: more.join(", ") } : undefined,

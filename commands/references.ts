@@ -3,7 +3,12 @@ import type { TokenizedDataset } from "../data/load.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { LlamaEngine, LlamaOptions } from "../model/llama.ts";
 import type { Sink } from "../report/events.ts";
-import { cachedReference, liveReference, type ReferenceLogps } from "../trainer/reference_cache.ts";
+import {
+  cachedReference,
+  liveReference,
+  movingReference,
+  type ReferenceLogps,
+} from "../trainer/reference_cache.ts";
 import { runSize } from "../trainer/plan.ts";
 import { answerPrompts, samplePrompts, sampleTokens } from "./samples.ts";
 import { largestSets, type Session } from "./session.ts";
@@ -21,7 +26,7 @@ export function engineOptions(
   { frozen, held = 0 }: { frozen: boolean; held?: number },
 ): LlamaOptions {
   const { settings, data, needs, reference } = session;
-  const { sharePrompt } = settings;
+  const { sharePrompt, gradientCheckpointing: checkpointing } = settings;
   const { decisionSize } = runSize(settings, data.train.length, needs.scope);
   const sizes = largestSets([data.train, data.validation], decisionSize, { sharePrompt, needs });
   const samples = sampleTokens(session);
@@ -32,6 +37,7 @@ export function engineOptions(
     tokens: Math.max(sizes.tokens, samples),
     leastTokens: Math.max(sizes.leastTokens, samples),
     optimizer: frozen ? undefined : settings.optimizer.kind,
+    recompute: checkpointing === "auto" ? "auto" : checkpointing ? "all" : "none",
     sharePrompt,
     beside: needs.reference === "live" ? reference!.config : undefined,
   };
@@ -62,17 +68,13 @@ async function openLive(
   if (needs.tokens?.includes("epsilonMix")) policy.attachReference(engine);
   const logps = liveReference(engine, {
     ldAlpha: settings.modifiers.ldAlpha,
-    moving: {
-      blend: (alpha) => engine.blend(policy, alpha),
-      weights: () => engine.weights(),
-      restore: (tensors) => engine.restore(tensors),
-    },
+    moving: movingReference(engine, policy),
   });
   const answers = await answerPrompts(session, engine, prompts);
   return { train: logps, validation: logps, answers };
 }
 
-/** Folder of the reference caches: the user's cache folder, else one beside the runs. */
+/** Where what can be computed again is kept: the user's cache folder, else one beside the runs. */
 export function cacheFolder(): string {
   const env = (name: string) => Deno.env.get(name);
   const base = env("XDG_CACHE_HOME") ||
@@ -81,7 +83,7 @@ export function cacheFolder(): string {
       : Deno.build.os === "darwin"
       ? env("HOME") && `${env("HOME")}/Library/Caches`
       : env("HOME") && `${env("HOME")}/.cache`);
-  return base ? `${base}/dynamic-dpo/reference` : ".cache/reference";
+  return base ? `${base}/dynamic-dpo` : ".cache";
 }
 
 /**
@@ -108,7 +110,7 @@ export async function openReferences(
   const identity = reference.identity();
   const cached = (dataset: TokenizedDataset) =>
     cachedReference({
-      folder,
+      folder: `${folder}/reference`,
       key: { model: identity, data: dataset.fingerprint, engine: engine.fingerprint },
       dataset,
       batchSize: session.settings.evalBatchSize,

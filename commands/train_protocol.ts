@@ -8,7 +8,7 @@ export interface TrainRequest {
   /** `--set`. */
   readonly overrides: readonly string[];
   readonly outputFolder: string;
-  /** Folder of the reference caches. */
+  /** Where reference values and measured kernels are kept. */
   readonly cacheFolder: string;
   readonly resume: "no" | "newest" | "older";
 }

@@ -17,11 +17,12 @@ import { engineOptions, openReferences, type References } from "./references.ts"
 import { FINAL, writeRunConfig } from "./run_folder.ts";
 import { answerPrompts, sampleLines, samplePrompts } from "./samples.ts";
 import type { Session } from "./session.ts";
+import { chooseKernels } from "./tuning.ts";
 
 /** What a run has beside its session. */
 export interface RunPlace {
   readonly outputFolder: string;
-  /** Folder of the reference caches. */
+  /** Where reference values and measured kernels are kept. */
   readonly cacheFolder: string;
   readonly resume: "no" | "newest" | "older";
   readonly events: Sink;
@@ -38,6 +39,11 @@ export async function runSession(
   const { parsed, settings, mode, modeOptions, data } = session;
   const gpu = await openGpu();
   try {
+    const kernels = await chooseKernels(gpu, session.policy.config, {
+      setting: settings.kernelTuning,
+      places: { cacheFolder, resumedFolder: resume === "no" ? undefined : outputFolder },
+      events,
+    });
     const engine = await session.policy.load(gpu, engineOptions(session, { frozen: false }));
     events.accept({ type: "plan", lines: plan(session, outputFolder, engine) });
     Deno.mkdirSync(outputFolder, { recursive: true });
@@ -72,7 +78,10 @@ export async function runSession(
       configId: createHash("sha256").update(parsed.text).digest("hex"),
       resume,
       // Only now: a refused resume leaves the folder as it was.
-      onOpened: () => writeRunConfig(outputFolder, parsed.text),
+      onOpened: () => {
+        writeRunConfig(outputFolder, parsed.text);
+        kernels.save(outputFolder);
+      },
       events,
       signal,
     });
@@ -91,7 +100,7 @@ export async function runSession(
 
 function plan(session: Session, outputFolder: string, engine: LlamaEngine): string[] {
   const { settings, mode, modeOptions, data, policy, parsed } = session;
-  const { total, capacity, largestBinding } = engine.plan;
+  const { total, capacity, largestBinding, levels } = engine.plan;
   return [
     `Model: ${policy.dir}${parsed.config.init === "random" ? " (random weights)" : ""}; ` +
     `arithmetic and checkpoints in f32, ${FINAL}/ in ${parsed.config.precision}`,
@@ -108,6 +117,7 @@ function plan(session: Session, outputFolder: string, engine: LlamaEngine): stri
         budget: settings.memoryBudget,
         largestBinding,
         bindingLimit: engine.bindingLimit,
+        levels,
       },
     }),
     `GPU: ${engine.adapterName}, chunks of up to ${capacity.tokens} tokens`,

@@ -3,7 +3,7 @@
  * reference (arXiv 2402.01306). TRL rotates the answers of a batch by one; here the partner depends on
  * the dataset only, so that batches, shuffling and resuming change nothing and references can be cached.
  */
-import type { TokenizedAnswer, TokenizedExample } from "./tokenize.ts";
+import { type TokenizedAnswer, type TokenizedExample, wholePrompt } from "./tokenize.ts";
 
 /** Rows of one answer each, by index in 0 .. length - 1. */
 export interface SingleAnswerDataset {
@@ -97,14 +97,10 @@ class Partners {
   }
 }
 
-/** A whole prompt, the part included that stands in the answer's ids. */
+/** The whole prompt of a row; throws RangeError when it has not one answer. */
 function promptIds(example: TokenizedExample): Uint32Array {
-  const { ids, scoredFrom } = onlyAnswer(example);
-  if (scoredFrom === 0) return example.prompt;
-  const whole = new Uint32Array(example.prompt.length + scoredFrom);
-  whole.set(example.prompt);
-  whole.set(ids.subarray(0, scoredFrom), example.prompt.length);
-  return whole;
+  onlyAnswer(example);
+  return wholePrompt(example);
 }
 
 function equalIds(a: Uint32Array, b: Uint32Array): boolean {

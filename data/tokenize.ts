@@ -88,6 +88,19 @@ export function tokenizeExample(
   return { example: sharePrompt(example, sequences), truncated };
 }
 
+/**
+ * A whole prompt, the part included that stands in the ids of the first answer. It may share memory
+ * with the example.
+ */
+export function wholePrompt({ prompt, answers }: TokenizedExample): Uint32Array {
+  const [{ ids, scoredFrom }] = answers;
+  if (scoredFrom === 0) return prompt;
+  const whole = new Uint32Array(prompt.length + scoredFrom);
+  whole.set(prompt);
+  whole.set(ids.subarray(0, scoredFrom), prompt.length);
+  return whole;
+}
+
 /** Appends the end-of-text token unless it is there. */
 function withEos(ids: Uint32Array, eosId: number): Uint32Array {
   if (ids.at(-1) === eosId) return ids;

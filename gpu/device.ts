@@ -6,9 +6,15 @@
  * at the place that caused them, so they are collected here and every read-back asks for them.
  */
 import { GpuError } from "./error.ts";
+import type { Tuning } from "./tuning.ts";
+import { subgroupsAreLinear } from "./subgroup_probe.ts";
 
 /** Subgroups are granted by Deno although they are not among `adapter.features`. */
 const SUBGROUPS = "subgroups" as GPUFeatureName;
+
+/** Deno has it; its types do not. */
+type LanguageFeatures = GPU & { readonly wgslLanguageFeatures?: ReadonlySet<string> };
+const READABLE_TEXTURES = "readonly_and_readwrite_storage_textures";
 
 /** What kernels may rely on. */
 export interface Capabilities {
@@ -18,13 +24,16 @@ export interface Capabilities {
   /** Largest storage binding, bytes. */
   readonly bindingLimit: number;
   readonly offsetAlignment: number;
+  /** Shaders may read storage textures. */
+  readonly storageTextures: boolean;
 }
 
 export interface GpuOptions {
   /** Pretends a smaller binding limit: parameters are then split sooner. Bytes. */
   readonly bindingLimit?: number;
-  /** False: kernels without subgroup operations are chosen. */
+  /** False: kernels without subgroup operations, without storage textures are chosen. */
   readonly subgroups?: boolean;
+  readonly storageTextures?: boolean;
 }
 
 /**
@@ -80,6 +89,8 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     subgroupSize: withSubgroups ? adapter.info.subgroupMinSize : 1,
     bindingLimit: Math.min(options.bindingLimit ?? Infinity, limits.maxStorageBufferBindingSize),
     offsetAlignment: Math.max(64, limits.minStorageBufferOffsetAlignment),
+    storageTextures: options.storageTextures !== false &&
+      (navigator.gpu as LanguageFeatures).wgslLanguageFeatures?.has(READABLE_TEXTURES) === true,
   });
   if (withSubgroups && !await subgroupsAreLinear(gpu)) gpu.withoutSubgroups();
   return gpu;
@@ -89,6 +100,8 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
 export class Gpu {
   readonly device: GPUDevice;
   readonly adapterName: string;
+  /** Adapter and driver as they name themselves. */
+  readonly adapterId: string;
   #capabilities: Capabilities;
   #bytes = 0;
   #peakBytes = 0;
@@ -96,7 +109,9 @@ export class Gpu {
   #closing = false;
   #unsubmitted = 0;
   readonly #staging = new Map<number, GPUBuffer[]>();
-  readonly #sizes = new Map<GPUBuffer, number>();
+  readonly #sizes = new Map<GPUBuffer | GPUTexture, number>();
+  /** What was measured to be fastest here; absent: defaults. Set before anything is built on it. */
+  tuning: Tuning | undefined;
   dispatches = 0;
   submits = 0;
   readbacks = 0;
@@ -106,6 +121,7 @@ export class Gpu {
     this.#capabilities = capabilities;
     const info = adapter.info;
     this.adapterName = info.description || info.device || info.vendor || "unnamed adapter";
+    this.adapterId = [info.vendor, info.architecture, info.device, info.description].join("; ");
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault?.();
       this.#error ??= (event as GPUUncapturedErrorEvent).error.message;
@@ -148,20 +164,28 @@ export class Gpu {
           `choose a smaller model, batch or memory_budget`,
       );
     }
-    const buffer = this.device.createBuffer({ label, size, usage });
-    this.#sizes.set(buffer, size);
-    this.#bytes += size;
-    this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
-    return buffer;
+    return this.#own(this.device.createBuffer({ label, size, usage }), size);
   }
 
-  /** Frees a buffer made by `createBuffer`; the garbage collector does not see GPU memory. */
-  destroyBuffer(buffer: GPUBuffer): void {
-    const size = this.#sizes.get(buffer);
+  /** A texture of `bytes`; what it may not be is reported like every validation error. */
+  createTexture(descriptor: GPUTextureDescriptor, bytes: number): GPUTexture {
+    return this.#own(this.device.createTexture(descriptor), bytes);
+  }
+
+  #own<T extends GPUBuffer | GPUTexture>(memory: T, size: number): T {
+    this.#sizes.set(memory, size);
+    this.#bytes += size;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
+    return memory;
+  }
+
+  /** Frees what this made; the garbage collector does not see GPU memory. */
+  destroyMemory(memory: GPUBuffer | GPUTexture): void {
+    const size = this.#sizes.get(memory);
     if (size === undefined) return;
-    this.#sizes.delete(buffer);
+    this.#sizes.delete(memory);
     this.#bytes -= size;
-    buffer.destroy();
+    memory.destroy();
   }
 
   write(buffer: GPUBuffer, data: Uint32Array | Float32Array | Int32Array, byteOffset = 0): void {
@@ -214,7 +238,7 @@ export class Gpu {
     this.check("Reading results");
     const copy = staging.getMappedRange(0, size).slice(0, bytes);
     staging.unmap();
-    if (size > KEPT_STAGING) this.destroyBuffer(staging);
+    if (size > KEPT_STAGING) this.destroyMemory(staging);
     else this.#staging.set(size, [...this.#staging.get(size) ?? [], staging]);
     return copy;
   }
@@ -249,7 +273,7 @@ export class Gpu {
   /** Frees everything. Nothing may be used afterwards. */
   destroy(): void {
     this.#closing = true;
-    for (const buffer of [...this.#sizes.keys()]) this.destroyBuffer(buffer);
+    for (const buffer of [...this.#sizes.keys()]) this.destroyMemory(buffer);
     this.#staging.clear();
     this.device.destroy();
   }
@@ -258,41 +282,3 @@ export class Gpu {
 export const STORAGE_USAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC |
   GPUBufferUsage.COPY_DST;
 export const UNIFORM_USAGE = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
-
-/** Do invocations map to subgroups in order, eight to a subgroup at least? Asked once, on the device. */
-async function subgroupsAreLinear(gpu: Gpu): Promise<boolean> {
-  if (gpu.capabilities.subgroupSize < 8) return false;
-  const code = `@group(0) @binding(0) var<storage, read_write> ok: array<u32>;
-@compute @workgroup_size(32)
-fn main(@builtin(local_invocation_index) i: u32, @builtin(subgroup_invocation_id) lane: u32) {
-  ok[i] = u32(subgroupShuffle(i, (lane & ~7u) + 3u) == (i & ~7u) + 3u);
-}`;
-  try {
-    return await gpu.guarded("Probing subgroups", async () => {
-      const pipeline = gpu.device.createComputePipeline({
-        layout: "auto",
-        compute: { module: gpu.device.createShaderModule({ code }), entryPoint: "main" },
-      });
-      const buffer = gpu.createBuffer("subgroup probe", 128);
-      const encoder = gpu.device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(
-        0,
-        gpu.device.createBindGroup({
-          layout: pipeline.getBindGroupLayout(0),
-          entries: [{ binding: 0, resource: { buffer } }],
-        }),
-      );
-      pass.dispatchWorkgroups(1);
-      pass.end();
-      gpu.submit(encoder);
-      const flags = new Uint32Array(await gpu.read(buffer, 128));
-      gpu.destroyBuffer(buffer);
-      return flags.every((flag) => flag === 1);
-    });
-  } catch {
-    // A driver that cannot compile the probe has no usable subgroups; kernels without them are chosen.
-    return false;
-  }
-}

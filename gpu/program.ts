@@ -4,6 +4,12 @@
  */
 import { type Gpu, UNIFORM_USAGE } from "./device.ts";
 import { GpuError } from "./error.ts";
+import {
+  copyToTexture,
+  IN_PLACE_BINDING,
+  type InputTexture,
+  type InputTextures,
+} from "./input_textures.ts";
 import type { Kernel } from "./pipeline.ts";
 
 /** A range of a buffer; offset and size in bytes, size 0 for the rest. */
@@ -26,9 +32,22 @@ export interface Launch {
   readonly operations: number;
 }
 
+/** What a kernel reads: the first floats of a range, a multiple of four. */
+export interface Input {
+  readonly view: View;
+  readonly floats: (sizes: Sizes) => number;
+  /** The kernel overwrites it: the buffer is bound too. */
+  readonly inPlace?: boolean;
+}
+
+interface Binding {
+  readonly binding: number;
+  readonly resource: View | InputTexture;
+}
+
 interface Dispatch {
   readonly kernel: Kernel;
-  readonly views: readonly View[];
+  readonly bindings: readonly Binding[];
   readonly launch: (sizes: Sizes) => Launch;
 }
 
@@ -38,7 +57,11 @@ interface Clear {
   readonly bytes: (sizes: Sizes) => number;
 }
 
-type Step = Dispatch | Clear;
+interface Copy extends Input {
+  readonly to: InputTexture;
+}
+
+type Step = Dispatch | Clear | Copy;
 
 const NOTHING: Launch = { params: [], groups: [0, 0, 0], operations: 0 };
 
@@ -62,6 +85,12 @@ export function groupsFor(count: number, size: number): [number, number, number]
   return [MAX_GROUPS, Math.ceil(groups / MAX_GROUPS), 1];
 }
 
+function bindingResource(resource: View | InputTexture): GPUBindingResource {
+  if ("texture" in resource) return resource.view;
+  const { buffer, offset, size } = resource;
+  return { buffer, offset, size: size || buffer.size - offset };
+}
+
 export class Program {
   readonly #gpu: Gpu;
   readonly #steps: Step[] = [];
@@ -70,13 +99,25 @@ export class Program {
   #launches: Launch[] = [];
   #sizesKey = "";
 
-  constructor(gpu: Gpu) {
+  /** With `textures` kernels read their inputs there, and must have been compiled so. */
+  constructor(gpu: Gpu, readonly textures?: InputTextures) {
     this.#gpu = gpu;
   }
 
   /** Adds a dispatch. `views` are bound in order from binding 1 on; binding 0 holds the params. */
-  add(kernel: Kernel, views: readonly View[], launch: (sizes: Sizes) => Launch): void {
-    this.#append({ kernel, views, launch });
+  add(kernel: Kernel, views: readonly (View | Input)[], launch: (sizes: Sizes) => Launch): void {
+    let slot = 0;
+    const bindings = views.flatMap((given, i): Binding[] => {
+      const binding = i + 1;
+      if ("buffer" in given) return [{ binding, resource: given }];
+      const own = { binding, resource: given.view };
+      if (!this.textures) return [own];
+      const to = this.textures.slots[slot++];
+      this.#append({ ...given, to });
+      if (!given.inPlace) return [{ binding, resource: to }];
+      return [own, { binding: binding + IN_PLACE_BINDING, resource: to }];
+    });
+    this.#append({ kernel, bindings, launch });
   }
 
   /** Adds a step that zeroes the first bytes of a buffer. */
@@ -95,18 +136,14 @@ export class Program {
     this.#bindGroups = this.#steps.map((step, slot) => {
       if (!("kernel" in step)) return undefined;
       const sizes = { buffer: uniforms, offset: slot * SLOT_BYTES, size: SLOT_BYTES };
-      const resources = [
-        sizes,
-        ...step.views.map(({ buffer, offset, size }) => ({
-          buffer,
-          offset,
-          size: size || buffer.size - offset,
-        })),
-      ];
+      const bindings = [{ binding: 0, resource: sizes }, ...step.bindings];
       return this.#gpu.device.createBindGroup({
         label: step.kernel.label,
         layout: step.kernel.pipeline.getBindGroupLayout(0),
-        entries: resources.map((resource, binding) => ({ binding, resource })),
+        entries: bindings.map(({ binding, resource }) => ({
+          binding,
+          resource: bindingResource(resource),
+        })),
       });
     });
     return uniforms;
@@ -132,13 +169,14 @@ export class Program {
     for (const [i, step] of this.#steps.entries()) {
       if ("kernel" in step) {
         recording.dispatch(step.kernel, this.#bindGroups[i]!, this.#launches[i]);
-      } else recording.clear(step.buffer, step.bytes(sizes));
+      } else if ("to" in step) recording.copy(step, step.floats(sizes));
+      else recording.clear(step.buffer, step.bytes(sizes));
     }
     recording.submit();
   }
 
   destroy(): void {
-    if (this.#uniforms) this.#gpu.destroyBuffer(this.#uniforms);
+    if (this.#uniforms) this.#gpu.destroyMemory(this.#uniforms);
     this.#uniforms = undefined;
     this.#steps.length = 0;
   }
@@ -171,11 +209,17 @@ class Recording {
   }
 
   clear(buffer: GPUBuffer, bytes: number): void {
-    if (bytes === 0) return;
+    if (bytes > 0) this.#outsidePass().clearBuffer(buffer, 0, bytes);
+  }
+
+  copy({ view, to }: Copy, floats: number): void {
+    if (floats > 0) copyToTexture(this.#outsidePass(), view, floats, to);
+  }
+
+  #outsidePass(): GPUCommandEncoder {
     this.#pass?.end();
     this.#pass = undefined;
-    this.#encoder ??= this.#gpu.device.createCommandEncoder();
-    this.#encoder.clearBuffer(buffer, 0, bytes);
+    return this.#encoder ??= this.#gpu.device.createCommandEncoder();
   }
 
   submit(): void {

@@ -161,8 +161,17 @@ export function decidePairLosses(
   return { states: next, aux };
 }
 
+/** What was decided with the factors of the batch in its weights, where the batch has some. */
+function withPairWeights(batch: ScoreBatch, decided: BetaAndWeights): BetaAndWeights {
+  const { pairWeights, size } = batch;
+  if (!pairWeights) return decided;
+  const weights = decided.weights ?? new Float64Array(size).fill(1 / size);
+  return { ...decided, weights: weights.map((weight, i) => weight * pairWeights[i]) };
+}
+
 /**
- * Sum of several pair losses, each with its factor; see {@linkcode pairLoss}.
+ * Sum of several pair losses, each with its factor and the pair weights of the batch (WPO); see
+ * {@linkcode pairLoss}.
  *
  * @param aux what each choice decided before; absent means that none keeps a state
  */
@@ -175,9 +184,10 @@ export function mixPairLosses(
   const perPair = new Float64Array(batch.size);
   const chosen = new Float64Array(batch.size);
   const rejected = new Float64Array(batch.size);
+  const weighted = withPairWeights(batch, decided);
   let loss = 0;
   choices.forEach((choice, k) => {
-    const part = pairLoss(batch, decided, choice.type, choice.options, aux[k] ?? null);
+    const part = pairLoss(batch, weighted, choice.type, choice.options, aux[k] ?? null);
     loss += choice.weight * part.loss;
     for (let i = 0; i < batch.size; i++) {
       perPair[i] += choice.weight * part.perPair[i];

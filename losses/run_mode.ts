@@ -66,7 +66,7 @@ function lossAndSeeds(
   const evaluate = (scores: ScoreBatch) =>
     mode.loss
       ? mode.loss(scores, decision, options)
-      : mixPairLosses(scores, withPairWeights(scores, decision), lossTypes, aux);
+      : mixPairLosses(scores, decision, lossTypes, aux);
   const result = evaluate(batch);
   checkAnswer(result);
   const seeds = result.seeds ?? numericSeeds(batch, (changed) => evaluate(changed).loss);
@@ -81,14 +81,6 @@ function checkSync(mode: LossMode, options: Options, alpha: number): void {
   if (!(alpha > 0 && alpha <= 1)) {
     throw new ModeError(`"reference.alpha" is "${alpha}", not above 0 and at most 1`);
   }
-}
-
-/** A decision whose weights have the factors of the batch in them, where it has some. */
-function withPairWeights(batch: ScoreBatch, decision: Decision): Decision {
-  const { pairWeights, size } = batch;
-  if (!pairWeights) return decision;
-  const weights = decision.weights ?? new Float64Array(size).fill(1 / size);
-  return { ...decision, weights: weights.map((weight, i) => weight * pairWeights[i]) };
 }
 
 /**

@@ -18,6 +18,35 @@ export function lengthWeights(length: number, otherLength: number, alpha: number
 }
 
 /**
+ * LD-DPO's factors of the scored tokens of pairs, one answer after the other.
+ *
+ * @param lengths scored tokens of each answer, the two of a pair side by side; what follows the pairs,
+ * such as prompts, has the factor 1
+ * @param alpha see {@linkcode lengthWeights}; absent: all factors are 1
+ * @param answers how many of the lengths are those of pairs' answers; absent: all of them
+ * @returns [sum of lengths]; undefined where all are 1
+ * @throws RangeError when the last pair lacks an answer
+ */
+export function pairTokenWeights(
+  lengths: Uint32Array,
+  alpha: number | undefined,
+  answers: number = lengths.length,
+): Float32Array | undefined {
+  if (alpha === undefined) return undefined;
+  if (answers % 2 !== 0) {
+    throw new RangeError(`Pairs have an even number of answers, not ${answers}`);
+  }
+  const weights = new Float32Array(lengths.reduce((sum, length) => sum + length, 0)).fill(1);
+  let at = 0;
+  for (let a = 0; a < answers; a++) {
+    // The other answer of 2 i is 2 i + 1.
+    weights.set(lengthWeights(lengths[a], lengths[a ^ 1], alpha), at);
+    at += lengths[a];
+  }
+  return weights;
+}
+
+/**
  * WPO (arXiv 2406.11827): how likely an answer is under the policy, relative to how likely the policy
  * is to agree with itself: e^(mean of log p_t - log sum_v p_v^2). The weight of a pair is the product
  * of its two answers', a constant for the derivative.

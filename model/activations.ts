@@ -3,6 +3,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { BLOCK_ROWS } from "../gpu/kernels/mod.ts";
 import type { View } from "../gpu/program.ts";
 import type { LlamaConfig } from "./llama_config.ts";
+import { type ActivationName, type Level, sharedValues } from "./recompute.ts";
 import { SPLIT_ROWS } from "./slabs.ts";
 
 /** Capacities of a chunk. */
@@ -13,7 +14,10 @@ export interface Capacity {
   readonly vocabularyChunk: number;
 }
 
-/** Values kept for the backward pass of one layer, [tokens, width] each. */
+/**
+ * Values of one layer that its backward pass takes, [tokens, width] each: its own, or shared with
+ * other layers (see `recompute.ts`).
+ */
 export interface LayerActivations {
   readonly x: View;
   readonly inv1: View;
@@ -103,10 +107,31 @@ function headWidths(c: LlamaConfig, chunk: number): Widths<HeadActivations> {
 const sum = (widths: object) =>
   Object.values(widths as Record<string, number>).reduce((a, b) => a + b, 0);
 
-/** Bytes a token costs in a forward pass, and what a backward pass adds. */
-export function bytesPerToken(config: LlamaConfig, trainable: boolean): number {
-  const layers = config.numHiddenLayers * sum(layerWidths(config)) + config.hiddenSize;
-  return 4 * (layers + (trainable ? sum(scratchWidths(config)) : 0));
+/** The widths whose names `wanted` takes. */
+function pick<T>(widths: Widths<T>, wanted: (name: keyof T) => boolean): Widths<Partial<T>> {
+  const entries = Object.entries(widths).filter(([name]) => wanted(name as keyof T));
+  return Object.fromEntries(entries) as Widths<Partial<T>>;
+}
+
+/** Widths of what the layers have in common, and of what each keeps for itself. */
+function layerSets(config: LlamaConfig, levels: readonly Level[]) {
+  const widths = layerWidths(config);
+  const somewhere = new Set<ActivationName>(levels.flatMap((level) => [...sharedValues(level)]));
+  return {
+    shared: pick(widths, (name) => somewhere.has(name)),
+    own: levels.map((level) => pick(widths, (name) => !sharedValues(level).has(name))),
+  };
+}
+
+/**
+ * Bytes a token costs with these levels of recomputation, one a layer; a frozen model has no levels
+ * and one set of buffers for all layers.
+ */
+export function bytesPerToken(config: LlamaConfig, levels: readonly Level[] | undefined): number {
+  if (!levels) return 4 * sum(layerWidths(config));
+  const { shared, own } = layerSets(config, levels);
+  const layers = sum(shared) + own.reduce((total, widths) => total + sum(widths), 0);
+  return 4 * (layers + config.hiddenSize + sum(scratchWidths(config)));
 }
 
 /** Bytes a scored token costs. */
@@ -131,6 +156,8 @@ export class Activations {
   readonly #gpu: Gpu;
   readonly #buffers: GPUBuffer[] = [];
   readonly layers: readonly LayerActivations[];
+  /** What each layer's backward pass computes again; absent for a frozen model. */
+  readonly levels: readonly Level[] | undefined;
   /** Output of the last layer, [tokens, C]. */
   readonly last: View;
   readonly head: HeadActivations;
@@ -144,15 +171,17 @@ export class Activations {
     gpu: Gpu,
     config: LlamaConfig,
     capacity: Capacity,
-    { trainable, mixes }: { readonly trainable: boolean; readonly mixes: boolean },
+    { levels, mixes }: { readonly levels: readonly Level[] | undefined; readonly mixes: boolean },
   ) {
     this.#gpu = gpu;
-    const layer = layerWidths(config);
-    this.layers = Array.from(
-      { length: config.numHiddenLayers },
-      (_, i) => this.#allocate(layer, capacity.tokens, `layer ${i}`),
-    );
-    this.last = this.#view("last hidden states", capacity.tokens * config.hiddenSize);
+    this.levels = levels;
+    const trainable = levels !== undefined;
+    this.layers = levels
+      ? this.#trainedLayers(config, levels, capacity.tokens)
+      : this.#frozenLayers(config, capacity.tokens);
+    this.last = trainable
+      ? this.#view("last hidden states", capacity.tokens * config.hiddenSize)
+      : this.layers[0].x;
     this.head = this.#allocate(
       headWidths(config, capacity.vocabularyChunk),
       capacity.scored,
@@ -171,6 +200,21 @@ export class Activations {
     this.partial = this.#view("partial sums", trainable ? blocks * widestRow(config) : 4);
   }
 
+  #trainedLayers(c: LlamaConfig, levels: readonly Level[], tokens: number): LayerActivations[] {
+    const sets = layerSets(c, levels);
+    const shared = this.#allocate(sets.shared, tokens, "shared");
+    return sets.own.map((widths, i) => {
+      const own = this.#allocate(widths, tokens, `layer ${i}`);
+      return { ...shared, ...own } as LayerActivations;
+    });
+  }
+
+  /** Nothing is looked at again: a layer writes its output over its input. */
+  #frozenLayers(config: LlamaConfig, tokens: number): LayerActivations[] {
+    const layer = this.#allocate(layerWidths(config), tokens, "all layers");
+    return Array<LayerActivations>(config.numHiddenLayers).fill(layer);
+  }
+
   #view(label: string, floats: number): View {
     const buffer = this.#gpu.createBuffer(label, floats * 4);
     this.#buffers.push(buffer);
@@ -185,6 +229,6 @@ export class Activations {
   }
 
   destroy(): void {
-    for (const buffer of this.#buffers) this.#gpu.destroyBuffer(buffer);
+    for (const buffer of this.#buffers) this.#gpu.destroyMemory(buffer);
   }
 }

@@ -87,7 +87,7 @@ export class ChunkInputs {
   }
 
   destroy(): void {
-    for (const buffer of this.#buffers) this.#gpu.destroyBuffer(buffer);
+    for (const buffer of this.#buffers) this.#gpu.destroyMemory(buffer);
   }
 }
 

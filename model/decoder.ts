@@ -1,15 +1,16 @@
 /**
  * A Llama-type decoder as programs over a chunk: trunk (embedding and layers), head (see `head.ts`) and
- * backward. Straight-line, forward and backward by hand.
+ * backward, which computes again what layers did not keep. Straight-line, forward and backward by hand.
  */
 import type { Gpu } from "../gpu/device.ts";
 import { attentionKernels, attentionVariant } from "../gpu/kernels/attention.ts";
 import { type Kernel, WORKGROUP } from "../gpu/pipeline.ts";
-import { f32Bits, Program, type View } from "../gpu/program.ts";
+import { f32Bits, type Input, Program, type View } from "../gpu/program.ts";
 import type { Activations, BackwardScratch, Capacity, LayerActivations } from "./activations.ts";
 import { EMBEDDING, Head } from "./head.ts";
 import type { LlamaConfig } from "./llama_config.ts";
-import { Operations, type ParameterStore } from "./operations.ts";
+import { Operations, type ParameterStore, rowsOf } from "./operations.ts";
+import { type ActivationName, sharedValues } from "./recompute.ts";
 
 /** Integer inputs of a chunk and the rotary table, on the GPU. */
 export interface Inputs {
@@ -65,6 +66,7 @@ export class Decoder {
     return attentionKernels(
       this.#gpu,
       attentionVariant(headDim, numAttentionHeads, numKeyValueHeads),
+      this.#store.textures !== undefined,
     );
   }
 
@@ -75,7 +77,7 @@ export class Decoder {
   #attend(
     program: Program,
     kernel: Kernel,
-    views: View[],
+    views: readonly (View | Input)[],
     { blocks, heads, products }: { blocks: string; heads: number; products: number },
   ): void {
     const scale = f32Bits(1 / Math.sqrt(this.#config.headDim));
@@ -87,58 +89,85 @@ export class Decoder {
     }));
   }
 
+  /** What attention reads of a layer. */
+  #attended(a: LayerActivations): { q: Input; k: Input; v: Input } {
+    const { headDim, numAttentionHeads, numKeyValueHeads } = this.#config;
+    const width = numKeyValueHeads * headDim;
+    return {
+      q: rowsOf(a.q, "tokens", numAttentionHeads * headDim),
+      k: rowsOf(a.k, "tokens", width),
+      v: rowsOf(a.v, "tokens", width),
+    };
+  }
+
   #rotate(o: Operations, x: View, heads: number, sign: 1 | -1): void {
     const { positions, rotary } = this.#inputs;
     o.rope({ positions, table: rotary, x, heads, headDim: this.#config.headDim, sign });
   }
 
   #trunk(): Program {
-    const program = new Program(this.#gpu);
+    const program = new Program(this.#gpu, this.#store.textures);
     const o = this.#operations(program);
     o.embed(EMBEDDING, this.#inputs.ids, this.#a.layers[0].x, "tokens");
     for (const [i, layer] of this.#a.layers.entries()) {
-      this.#layerForward(o, i, layer, this.#a.layers[i + 1]?.x ?? this.#a.last);
+      this.#layerForward(o, i, layer, () => true);
+      const out = this.#a.layers[i + 1]?.x ?? this.#a.last;
+      o.linear(`model.layers.${i}.mlp.down_proj`, layer.h, out, "tokens", layer.xMid);
     }
     return program;
   }
 
-  #layerForward(o: Operations, index: number, a: LayerActivations, out: View): void {
+  /**
+   * All of a layer but its output, or of that the values that are `wanted`, when what they are made of
+   * is there already.
+   */
+  #layerForward(
+    o: Operations,
+    index: number,
+    a: LayerActivations,
+    wanted: (name: ActivationName) => boolean,
+  ): void {
     const { numAttentionHeads: H, numKeyValueHeads: K, rmsNormEps: eps } = this.#config;
     const name = `model.layers.${index}`, rows = "tokens";
-    const inputs = this.#inputs;
-    o.rmsNorm(`${name}.input_layernorm`, { x: a.x, y: a.n1, inv: a.inv1, rows, eps });
-    o.linear(`${name}.self_attn.q_proj`, a.n1, a.q, rows);
-    o.linear(`${name}.self_attn.k_proj`, a.n1, a.k, rows);
-    o.linear(`${name}.self_attn.v_proj`, a.n1, a.v, rows);
-    this.#rotate(o, a.q, H, 1);
-    this.#rotate(o, a.k, K, 1);
-    const views = [inputs.queryBlocks, inputs.mask, a.q, a.k, a.v, a.o, a.stats];
-    const work = { blocks: "queryBlocks", heads: H, products: 2 };
+    const norm = (which: string, x: View, y: View, inv: View) =>
+      o.rmsNorm(`${name}.${which}`, { x, y, inv, rows, eps });
+    if (wanted("n1")) norm("input_layernorm", a.x, a.n1, a.inv1);
+    if (wanted("q")) o.linear(`${name}.self_attn.q_proj`, a.n1, a.q, rows);
+    if (wanted("k")) o.linear(`${name}.self_attn.k_proj`, a.n1, a.k, rows);
+    if (wanted("v")) o.linear(`${name}.self_attn.v_proj`, a.n1, a.v, rows);
+    if (wanted("q")) this.#rotate(o, a.q, H, 1);
+    if (wanted("k")) this.#rotate(o, a.k, K, 1);
+    if (wanted("o")) this.#attentionForward(o, a);
+    if (wanted("xMid")) o.linear(`${name}.self_attn.o_proj`, a.o, a.xMid, rows, a.x);
+    if (wanted("n2")) norm("post_attention_layernorm", a.xMid, a.n2, a.inv2);
+    if (wanted("gate")) o.linear(`${name}.mlp.gate_proj`, a.n2, a.gate, rows);
+    if (wanted("up")) o.linear(`${name}.mlp.up_proj`, a.n2, a.up, rows);
+    if (wanted("h")) o.swiglu(a.gate, a.up, a.h, this.#config.intermediateSize);
+  }
+
+  #attentionForward(o: Operations, a: LayerActivations): void {
+    const { queryBlocks, mask } = this.#inputs;
+    const { q, k, v } = this.#attended(a);
+    const views = [queryBlocks, mask, q, k, v, a.o, a.stats];
+    const work = { blocks: "queryBlocks", heads: this.#config.numAttentionHeads, products: 2 };
     this.#attend(o.program, this.#attention().forward, views, work);
-    o.linear(`${name}.self_attn.o_proj`, a.o, a.xMid, rows, a.x);
-    o.rmsNorm(`${name}.post_attention_layernorm`, {
-      x: a.xMid,
-      y: a.n2,
-      inv: a.inv2,
-      rows,
-      eps,
-    });
-    o.linear(`${name}.mlp.gate_proj`, a.n2, a.gate, rows);
-    o.linear(`${name}.mlp.up_proj`, a.n2, a.up, rows);
-    o.swiglu(a.gate, a.up, a.h, this.#config.intermediateSize);
-    o.linear(`${name}.mlp.down_proj`, a.h, out, rows, a.xMid);
   }
 
   #backward(): Program {
-    const program = new Program(this.#gpu);
+    const program = new Program(this.#gpu, this.#store.textures);
     const o = this.#operations(program);
-    const scratch = this.#a.scratch!;
-    this.head.addBackward(o, scratch);
-    for (let i = this.#a.layers.length - 1; i >= 0; i--) {
-      this.#mlpBackward(o, i, this.#a.layers[i], scratch);
-      this.#attentionBackward(o, i, this.#a.layers[i], scratch);
+    const { scratch, layers, levels } = this.#a;
+    this.head.addBackward(o, scratch!);
+    for (let i = layers.length - 1; i >= 0; i--) {
+      const shared = sharedValues(levels![i]);
+      // What the last layer shares is still there: no layer ran after it.
+      if (i < layers.length - 1) {
+        this.#layerForward(o, i, layers[i], (name) => shared.has(name));
+      }
+      this.#mlpBackward(o, i, layers[i], scratch!);
+      this.#attentionBackward(o, i, layers[i], scratch!);
     }
-    o.embedBackward(EMBEDDING, this.#inputs.idLists, this.#inputs.idPositions, scratch.dx);
+    o.embedBackward(EMBEDDING, this.#inputs.idLists, this.#inputs.idPositions, scratch!.dx);
     return program;
   }
 
@@ -167,8 +196,10 @@ export class Decoder {
     const kernels = this.#attention();
     o.linearBackward(`${name}.self_attn.o_proj`, { x: a.o, dy: s.dx, dx: dO, first: true, rows });
     const each = { blocks: "tokens", heads: H, products: 0 };
-    this.#attend(o.program, kernels.delta, [dO, a.o, a.stats], each);
-    const common = [mask, a.q, a.k, a.v, dO, a.stats];
+    const width = H * this.#config.headDim, d = rowsOf(dO, rows, width);
+    this.#attend(o.program, kernels.delta, [d, rowsOf(a.o, rows, width), a.stats], each);
+    const { q, k, v } = this.#attended(a);
+    const common = [mask, q, k, v, d, a.stats];
     const queries = { blocks: "queryBlocks", heads: H, products: 3 };
     this.#attend(o.program, kernels.backwardQuery, [queryBlocks, ...common, s.dq], queries);
     const keys = { blocks: "keyBlocks", heads: K, products: 4 };

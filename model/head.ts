@@ -10,7 +10,7 @@ import { groupsFor, Program, type View } from "../gpu/program.ts";
 import type { Activations, BackwardScratch, Capacity } from "./activations.ts";
 import type { Inputs } from "./decoder.ts";
 import type { LlamaConfig } from "./llama_config.ts";
-import { Operations, type ParameterStore } from "./operations.ts";
+import { Operations, type ParameterStore, rowsOf } from "./operations.ts";
 import { type Part, SPLIT_ROWS } from "./slabs.ts";
 
 /** The token embeddings, and the head's weight where both are tied. */
@@ -45,7 +45,7 @@ export class Head {
 
   constructor(parts: HeadParts) {
     this.#parts = parts;
-    this.forward = new Program(parts.gpu);
+    this.forward = new Program(parts.gpu, parts.store.textures);
     const o = this.#operations(this.forward);
     this.#addHidden(o);
     for (const columns of this.#columns()) this.#addChunk(o, columns);
@@ -57,17 +57,18 @@ export class Head {
    * the mixtures of their logits. Sizes: `scored` and `epsilonBits`, the bits of epsilon.
    */
   withReference(reference: Head, mix: MixViews): Program {
-    const { gpu, activations, inputs, capacity } = this.#parts;
-    const program = new Program(gpu);
+    const { gpu, store, activations, inputs, capacity } = this.#parts;
+    const program = new Program(gpu, store.textures);
     const own = this.#operations(program), other = reference.#operations(program);
     this.#addHidden(own);
     reference.#addHidden(other, inputs.sources);
     for (const [mine, its] of this.#commonColumns(reference)) {
       this.#addChunk(own, mine);
       reference.#addChunk(other, its, inputs.targets);
-      const logits = [activations.head.logits, reference.#parts.activations.head.logits];
+      const logits = [activations.head.logits, reference.#parts.activations.head.logits]
+        .map((view) => rowsOf(view, "scored", capacity.vocabularyChunk));
       program.add(
-        kernel(gpu, "log_mix", "accumulate"),
+        own.kernel("log_mix", "accumulate"),
         [...logits, inputs.targets, mix.running],
         ({ scored, epsilonBits }) => ({
           params: [scored, mine.count, capacity.vocabularyChunk / 4, mine.begin, epsilonBits],
@@ -152,23 +153,34 @@ export class Head {
   #addLogits(o: Operations, columns: Columns): void {
     const { config, activations, capacity } = this.#parts;
     const weight = this.#chunkView(o.store.weights.view(columns.part), columns);
-    o.matmul("NT", "zero", [activations.head.hidden, weight, activations.head.logits], {
-      m: "scored",
-      n: columns.count,
-      k: config.hiddenSize,
-      lda: config.hiddenSize,
-      ldb: config.hiddenSize,
-      ldc: capacity.vocabularyChunk,
+    o.matmul({
+      form: "NT",
+      init: "zero",
+      a: activations.head.hidden,
+      b: weight,
+      c: activations.head.logits,
+      shape: {
+        m: "scored",
+        n: columns.count,
+        k: config.hiddenSize,
+        lda: config.hiddenSize,
+        ldb: config.hiddenSize,
+        ldc: capacity.vocabularyChunk,
+      },
     });
   }
 
   /** Logits of a chunk, folded into the running sums. */
   #addChunk(o: Operations, columns: Columns, targets = this.#parts.inputs.targets): void {
-    const { gpu, activations, capacity } = this.#parts;
+    const { activations, capacity } = this.#parts;
     this.#addLogits(o, columns);
     o.program.add(
-      kernel(gpu, "log_softmax", "accumulate"),
-      [activations.head.logits, targets, activations.head.running],
+      o.kernel("log_softmax", "accumulate"),
+      [
+        rowsOf(activations.head.logits, "scored", capacity.vocabularyChunk),
+        targets,
+        activations.head.running,
+      ],
       ({ scored }) => ({
         params: [scored, columns.count, capacity.vocabularyChunk / 4, columns.begin],
         groups: groupsFor(scored, WORKGROUP),
@@ -193,7 +205,7 @@ export class Head {
 
   /** From seeds to the gradient of the last hidden states, and of the head's weights. */
   addBackward(o: Operations, scratch: BackwardScratch): void {
-    const { gpu, config, activations, inputs, capacity } = this.#parts;
+    const { config, activations, inputs, capacity } = this.#parts;
     const a = activations.head, C = config.hiddenSize;
     const stride = capacity.vocabularyChunk;
     const chunks = this.#columns();
@@ -202,8 +214,8 @@ export class Head {
       // A single chunk still holds its logits from the forward pass.
       if (chunks.length > 1) this.#addLogits(o, columns);
       o.program.add(
-        kernel(gpu, "log_softmax", "backward"),
-        [a.logits, inputs.targets, a.lse, inputs.seeds],
+        o.kernel("log_softmax", "backward"),
+        [rowsOf(a.logits, "scored", stride, true), inputs.targets, a.lse, inputs.seeds],
         ({ scored }) => ({
           params: [scored, count, stride / 4, begin],
           groups: groupsFor(scored * stride / 4, WORKGROUP),
@@ -211,23 +223,29 @@ export class Head {
         }),
       );
       const weight = this.#chunkView(o.store.weights.view(part), columns);
-      o.matmul("NN", i === 0 ? "zero" : "output", [a.logits, weight, a.dHidden], {
-        m: "scored",
-        n: C,
-        k: Math.ceil(count / 4) * 4,
-        bRows: count,
-        lda: stride,
-        ldb: C,
-        ldc: C,
+      o.matmul({
+        form: "NN",
+        init: i === 0 ? "zero" : "output",
+        a: a.logits,
+        b: weight,
+        c: a.dHidden,
+        shape: {
+          m: "scored",
+          n: C,
+          k: Math.ceil(count / 4) * 4,
+          bRows: count,
+          lda: stride,
+          ldb: C,
+          ldc: C,
+        },
       });
-      const gradient = this.#chunkView(o.store.gradients!.view(part), columns);
-      o.matmul("TN", "output", [a.logits, a.hidden, gradient], {
-        m: count,
-        n: C,
-        k: "scored",
-        lda: stride,
-        ldb: C,
-        ldc: C,
+      o.matmul({
+        form: "TN",
+        init: "output",
+        a: a.logits,
+        b: a.hidden,
+        c: this.#chunkView(o.store.gradients!.view(part), columns),
+        shape: { m: count, n: C, k: "scored", lda: stride, ldb: C, ldc: C },
       });
     }
     this.#addHiddenBackward(o, scratch);

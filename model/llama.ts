@@ -4,12 +4,9 @@
  */
 import type { Gpu } from "../gpu/device.ts";
 import { GpuError } from "../gpu/error.ts";
-import { attentionVariant } from "../gpu/kernels/attention.ts";
 import { f32Bits, type Program, type View } from "../gpu/program.ts";
-import { Activations } from "./activations.ts";
+import { tuningName } from "../gpu/tuning.ts";
 import { blendSlabs } from "./blend.ts";
-import { ChunkInputs } from "./chunk_inputs.ts";
-import { Decoder } from "./decoder.ts";
 import type {
   EngineCounters,
   NamedTensor,
@@ -22,9 +19,9 @@ import type {
 import { ModelError } from "./error.ts";
 import type { LlamaConfig } from "./llama_config.ts";
 import { generateGreedy } from "./greedy.ts";
-import { Logits } from "./logits.ts";
-import { type MemoryPlan, type MemoryRequest, planMemory } from "./memory.ts";
-import { Optimizer } from "./optimizer.ts";
+import { buildParts, destroyParts, type EngineParts } from "./llama_parts.ts";
+import type { MemoryPlan, MemoryRequest } from "./memory.ts";
+import type { Optimizer } from "./optimizer.ts";
 import {
   answerOffsets,
   checkPack,
@@ -36,7 +33,6 @@ import {
 } from "./pack.ts";
 import { parameterList } from "./param_table.ts";
 import { type Kept, takeResults } from "./score_results.ts";
-import { layOut, SlabSet } from "./slabs.ts";
 
 /** Raised when a kernel's arithmetic changes: cached reference values are then computed again. */
 const ENGINE_VERSION = 1;
@@ -49,18 +45,11 @@ export interface LlamaOptions extends MemoryRequest {
 }
 
 export class LlamaEngine implements TrainingEngine {
-  readonly plan: MemoryPlan;
   readonly fingerprint: string;
   readonly #gpu: Gpu;
   readonly #config: LlamaConfig;
   readonly #options: LlamaOptions;
-  readonly #weights: SlabSet;
-  readonly #gradients: SlabSet | undefined;
-  readonly #optimizer: Optimizer | undefined;
-  readonly #activations: Activations;
-  readonly #inputs: ChunkInputs;
-  readonly #decoder: Decoder;
-  readonly #logits: Logits;
+  readonly #parts: EngineParts;
   #reference: { readonly engine: LlamaEngine; readonly head: Program } | undefined;
   #logps: GPUBuffer | undefined;
   #kept: Kept | undefined;
@@ -70,36 +59,15 @@ export class LlamaEngine implements TrainingEngine {
     this.#gpu = gpu;
     this.#config = config;
     this.#options = options;
-    if (config.headDim % 4 !== 0) {
-      throw new ModelError(
-        `Cannot run the model: its head size ${config.headDim} is no multiple of 4`,
-      );
-    }
-    const { bindingLimit, offsetAlignment } = gpu.capabilities;
-    const layout = layOut(parameterList(config), bindingLimit, offsetAlignment);
-    this.plan = planMemory(gpu, config, layout, options);
-    const trainable = options.optimizer !== undefined;
-    this.#weights = new SlabSet(gpu, layout, "weights");
-    this.#gradients = trainable ? new SlabSet(gpu, layout, "gradients") : undefined;
-    if (options.optimizer) {
-      this.#optimizer = new Optimizer(gpu, this.#weights, this.#gradients!, options.optimizer);
-    }
-    const { capacity } = this.plan;
-    const variant = attentionVariant(
-      config.headDim,
-      config.numAttentionHeads,
-      config.numKeyValueHeads,
-    );
-    const mixes = options.beside !== undefined;
-    this.#activations = new Activations(gpu, config, capacity, { trainable, mixes });
-    this.#inputs = new ChunkInputs(gpu, config, capacity, variant);
-    const store = { weights: this.#weights, gradients: this.#gradients };
-    const views = this.#inputs.views;
-    this.#decoder = new Decoder(gpu, config, store, this.#activations, views, capacity);
-    this.#logits = new Logits(gpu, config, store, this.#activations.last);
+    this.#parts = buildParts(gpu, config, options);
     const { subgroups } = gpu.capabilities;
     this.fingerprint = `engine ${ENGINE_VERSION}; ${gpu.adapterName}; subgroups ${subgroups}; ` +
-      `shared prompt ${options.sharePrompt}`;
+      `shared prompt ${options.sharePrompt}` +
+      (gpu.tuning ? `; ${tuningName(gpu)}` : "");
+  }
+
+  get plan(): MemoryPlan {
+    return this.#parts.plan;
   }
 
   /**
@@ -115,7 +83,7 @@ export class LlamaEngine implements TrainingEngine {
     return await gpu.guarded("Loading the model", async () => {
       const engine = new LlamaEngine(gpu, config, options);
       for (const { name, shape } of parameterList(config)) {
-        engine.#weights.write(name, await parameter(name, shape));
+        engine.#parts.weights.write(name, await parameter(name, shape));
         await gpu.settleWrites();
       }
       return engine;
@@ -182,13 +150,13 @@ export class LlamaEngine implements TrainingEngine {
 
   /** Where the results of a score lie on the GPU, values a token each; in the order of a read-back. */
   #results(extras: ScoreExtras): { readonly view: View; readonly width: number }[] {
-    const { logps, logSumP2 } = this.#activations.head;
+    const { logps, logSumP2 } = this.#parts.activations.head;
     const results = [{ view: logps, width: 1 }];
     if (extras.logSumP2) results.push({ view: logSumP2, width: 1 });
     if (extras.epsilon === undefined) return results;
     if (!this.#reference) throw new GpuError("There is no reference beside this model to mix with");
-    results.push({ view: this.#reference.engine.#activations.head.logps, width: 1 });
-    results.push({ view: this.#activations.mix!.logps, width: 2 });
+    results.push({ view: this.#reference.engine.#parts.activations.head.logps, width: 1 });
+    results.push({ view: this.#parts.activations.mix!.logps, width: 2 });
     return results;
   }
 
@@ -197,8 +165,8 @@ export class LlamaEngine implements TrainingEngine {
     if (epsilon === undefined) return this.#forward(pack, true);
     const { engine, head } = this.#reference!;
     engine.#forward(pack, false);
-    const sizes = this.#inputs.upload(pack, this.#gradients !== undefined);
-    this.#decoder.trunk.run(sizes);
+    const sizes = this.#parts.inputs.upload(pack, this.#parts.gradients !== undefined);
+    this.#parts.decoder.trunk.run(sizes);
     head.run({ ...sizes, epsilonBits: f32Bits(epsilon) });
     return sizes;
   }
@@ -212,7 +180,10 @@ export class LlamaEngine implements TrainingEngine {
     if (other.tokens < capacity.tokens || other.scored < capacity.scored) {
       throw new GpuError("The reference's chunks are smaller than the policy's");
     }
-    const head = this.#decoder.head.withReference(engine.#decoder.head, this.#activations.mix!);
+    const head = this.#parts.decoder.head.withReference(
+      engine.#parts.decoder.head,
+      this.#parts.activations.mix!,
+    );
     this.#reference = { engine, head };
   }
 
@@ -230,14 +201,14 @@ export class LlamaEngine implements TrainingEngine {
           `[${shape}] in one and [${its.get(name) ?? "none"}] in the other`,
       );
     }
-    blendSlabs(this.#gpu, other.#weights, this.#weights, alpha);
+    blendSlabs(this.#gpu, other.#parts.weights, this.#parts.weights, alpha);
   }
 
   /** Runs trunk and, if asked, head of one chunk; queued, not awaited. */
   #forward(pack: Pack, head: boolean): Record<string, number> {
-    const sizes = this.#inputs.upload(pack, this.#gradients !== undefined && head);
-    this.#decoder.trunk.run(sizes);
-    if (head) this.#decoder.head.forward.run(sizes);
+    const sizes = this.#parts.inputs.upload(pack, this.#parts.gradients !== undefined && head);
+    this.#parts.decoder.trunk.run(sizes);
+    if (head) this.#parts.decoder.head.forward.run(sizes);
     return sizes;
   }
 
@@ -250,7 +221,7 @@ export class LlamaEngine implements TrainingEngine {
   #logpsBuffer(count: number): GPUBuffer {
     const size = this.#logps?.size ?? 0;
     if (size < count * 4) {
-      if (this.#logps) this.#gpu.destroyBuffer(this.#logps);
+      if (this.#logps) this.#gpu.destroyMemory(this.#logps);
       // A power of two, and not too small, so that its size settles in the first steps.
       const bytes = 2 ** Math.ceil(Math.log2(Math.max(count * 4, LEAST_LOGPS_BYTES)));
       this.#logps = this.#gpu.createBuffer("logps", bytes);
@@ -260,14 +231,14 @@ export class LlamaEngine implements TrainingEngine {
 
   // deno-lint-ignore require-await -- queued; async because other engines may have to wait
   async learn(examples: readonly TokenizedExample[], seeds: Float32Array): Promise<void> {
-    if (!this.#decoder.backward) throw new GpuError("A frozen model cannot learn");
+    if (!this.#parts.decoder.backward) throw new GpuError("A frozen model cannot learn");
     const total = examples.reduce((sum, example) => sum + scoredLength(example), 0);
     if (seeds.length !== total) {
       throw new RangeError(`Got ${seeds.length} seeds for ${total} scored tokens`);
     }
     if (this.#kept?.examples === examples) {
-      this.#inputs.writeSeeds(seeds);
-      this.#decoder.backward.run(this.#kept.sizes);
+      this.#parts.inputs.writeSeeds(seeds);
+      this.#parts.decoder.backward.run(this.#kept.sizes);
       // Backward overwrites what forward kept.
       this.#kept = undefined;
       return;
@@ -277,8 +248,8 @@ export class LlamaEngine implements TrainingEngine {
     let at = 0;
     for (const chunk of chunks) {
       const sizes = this.#forward(this.#pack(chunk), true);
-      this.#inputs.writeSeeds(kept.seeds.subarray(at, at + sizes.scored));
-      this.#decoder.backward.run(sizes);
+      this.#parts.inputs.writeSeeds(kept.seeds.subarray(at, at + sizes.scored));
+      this.#parts.decoder.backward.run(sizes);
       at += sizes.scored;
     }
   }
@@ -286,12 +257,14 @@ export class LlamaEngine implements TrainingEngine {
   async optimizerStep(
     settings: OptimizerSettings,
   ): Promise<{ gradNorm: number; finite: boolean; culprit?: string }> {
-    if (!this.#optimizer) throw new GpuError("A frozen model cannot take a step");
-    if (settings.kind !== this.#optimizer.kind) {
-      throw new RangeError(`The engine was made for ${this.#optimizer.kind}, not ${settings.kind}`);
+    if (!this.#parts.optimizer) throw new GpuError("A frozen model cannot take a step");
+    if (settings.kind !== this.#parts.optimizer.kind) {
+      throw new RangeError(
+        `The engine was made for ${this.#parts.optimizer.kind}, not ${settings.kind}`,
+      );
     }
     this.#kept = undefined;
-    const { gradNorm, finite } = await this.#optimizer.step(settings);
+    const { gradNorm, finite } = await this.#parts.optimizer.step(settings);
     this.#hasMoments ||= finite;
     return finite ? { gradNorm, finite } : { gradNorm, finite, culprit: await this.#culprit() };
   }
@@ -299,8 +272,8 @@ export class LlamaEngine implements TrainingEngine {
   /** The first tensor whose gradient is not finite, or the one with the largest value. */
   async #culprit(): Promise<string> {
     let largest = "", most = -1;
-    for (const name of this.#gradients!.layout.parameters.keys()) {
-      for (const value of await this.#gradients!.read(name)) {
+    for (const name of this.#parts.gradients!.layout.parameters.keys()) {
+      for (const value of await this.#parts.gradients!.read(name)) {
         if (!Number.isFinite(value)) return name;
         if (Math.abs(value) > most) [most, largest] = [Math.abs(value), name];
       }
@@ -310,8 +283,8 @@ export class LlamaEngine implements TrainingEngine {
 
   /** The gradient of a parameter since the last optimizer step; for tests. */
   async gradient(name: string): Promise<Float32Array> {
-    if (!this.#gradients) throw new GpuError("A frozen model has no gradients");
-    return await this.#gradients.read(name);
+    if (!this.#parts.gradients) throw new GpuError("A frozen model has no gradients");
+    return await this.#parts.gradients.read(name);
   }
 
   /** Logits [prompts, V] after the last token of each prompt. */
@@ -335,7 +308,7 @@ export class LlamaEngine implements TrainingEngine {
       const ends: number[] = [];
       for (const { prompt } of chunk) ends.push((ends.at(-1) ?? -1) + prompt.length);
       this.#forward(this.#pack(chunk), false);
-      logits.set(await this.#logits.read(Uint32Array.from(ends)), at * vocabSize);
+      logits.set(await this.#parts.logits.read(Uint32Array.from(ends)), at * vocabSize);
       at += chunk.length;
     }
     return logits;
@@ -349,13 +322,13 @@ export class LlamaEngine implements TrainingEngine {
   }
 
   weights(): AsyncIterable<NamedTensor> {
-    return this.#weights.tensors();
+    return this.#parts.weights.tensors();
   }
 
   async *moments(): AsyncIterable<NamedTensor> {
-    if (!this.#optimizer || !this.#hasMoments) return;
-    if (this.#optimizer.expAvg) yield* this.#optimizer.expAvg.tensors("exp_avg.");
-    yield* this.#optimizer.expAvgSq.tensors("exp_avg_sq.");
+    if (!this.#parts.optimizer || !this.#hasMoments) return;
+    if (this.#parts.optimizer.expAvg) yield* this.#parts.optimizer.expAvg.tensors("exp_avg.");
+    yield* this.#parts.optimizer.expAvgSq.tensors("exp_avg_sq.");
   }
 
   async restore(source: AsyncIterable<NamedTensor> | Iterable<NamedTensor>): Promise<void> {
@@ -367,28 +340,24 @@ export class LlamaEngine implements TrainingEngine {
         const set = this.#momentsOf(name).expAvg;
         if (!set) throw new ModelError(`Cannot restore "${name}": the optimizer keeps none`);
         set.write(name.slice("exp_avg.".length), data);
-      } else this.#weights.write(name, data);
+      } else this.#parts.weights.write(name, data);
       await this.#gpu.settleWrites();
     }
     this.#gpu.check("Restoring the model");
   }
 
   #momentsOf(name: string): Optimizer {
-    if (!this.#optimizer) throw new ModelError(`Cannot restore "${name}" into a frozen model`);
+    if (!this.#parts.optimizer) {
+      throw new ModelError(`Cannot restore "${name}" into a frozen model`);
+    }
     this.#hasMoments = true;
-    return this.#optimizer;
+    return this.#parts.optimizer;
   }
 
   /** Frees all buffers; the GPU stays open. */
   destroy(): void {
     this.#reference?.head.destroy();
-    this.#decoder.destroy();
-    this.#logits.destroy();
-    this.#inputs.destroy();
-    this.#activations.destroy();
-    this.#optimizer?.destroy();
-    this.#gradients?.destroy();
-    this.#weights.destroy();
-    if (this.#logps) this.#gpu.destroyBuffer(this.#logps);
+    destroyParts(this.#parts);
+    if (this.#logps) this.#gpu.destroyMemory(this.#logps);
   }
 }

@@ -70,14 +70,21 @@ export class Logits {
       this.#config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight",
     );
     for (const part of head.parts) {
-      o.matmul("NT", "zero", [hidden, this.#store.weights.view(part), logits], {
-        m: "rows",
-        n: part.rowEnd - part.rowBegin,
-        k: C,
-        lda: C,
-        ldb: C,
-        ldc: stride,
-        column: part.rowBegin,
+      o.matmul({
+        form: "NT",
+        init: "zero",
+        a: hidden,
+        b: this.#store.weights.view(part),
+        c: logits,
+        shape: {
+          m: "rows",
+          n: part.rowEnd - part.rowBegin,
+          k: C,
+          lda: C,
+          ldb: C,
+          ldc: stride,
+          column: part.rowBegin,
+        },
       });
     }
     this.#program = program;
@@ -85,7 +92,7 @@ export class Logits {
 
   destroy(): void {
     this.#program?.destroy();
-    for (const buffer of this.#buffers) this.#gpu.destroyBuffer(buffer);
+    for (const buffer of this.#buffers) this.#gpu.destroyMemory(buffer);
     this.#buffers = [];
     this.#rows = 0;
   }

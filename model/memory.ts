@@ -1,7 +1,9 @@
 /** How much GPU memory a model takes, and how large its chunks may be: decided before allocating. */
 import type { Gpu } from "../gpu/device.ts";
 import { GpuError } from "../gpu/error.ts";
+import { inputTextureBytes } from "../gpu/input_textures.ts";
 import { BLOCK_ROWS } from "../gpu/kernels/mod.ts";
+import { readsTextures } from "../gpu/tuning.ts";
 import {
   bytesPerScored,
   bytesPerToken,
@@ -12,8 +14,10 @@ import {
 } from "./activations.ts";
 import type { OptimizerSettings } from "./engine.ts";
 import type { LlamaConfig } from "./llama_config.ts";
+import { inputSlots, type SlotRequest } from "./input_slots.ts";
 import { momentBytes } from "./optimizer.ts";
 import { parameterList } from "./param_table.ts";
+import { type Level, type Recompute, recomputeChoices } from "./recompute.ts";
 import { type Layout, layOut } from "./slabs.ts";
 
 export interface MemoryRequest {
@@ -27,18 +31,23 @@ export interface MemoryRequest {
   readonly leastScored: number;
   /** Absent for a frozen model. */
   readonly optimizer?: OptimizerSettings["kind"];
+  /** What of a policy's activations is computed again in the backward pass. Absent: "auto". */
+  readonly recompute?: Recompute;
   /** A frozen model that runs the same chunks beside this one: what it takes counts too. */
   readonly beside?: LlamaConfig;
 }
 
 export interface MemoryPlan {
   readonly capacity: Capacity;
+  /** What each layer's backward pass computes again; absent for a frozen model. */
+  readonly levels: readonly Level[] | undefined;
   /** Bytes by purpose. */
   readonly weights: number;
   readonly gradients: number;
   readonly moments: number;
+  /** Activations, and textures that kernels read their inputs from. */
   readonly activations: number;
-  /** Weights and activations of the model beside. */
+  /** The same of the model beside, and its weights. */
   readonly beside: number;
   readonly total: number;
   /** The largest buffer that is bound at once, bytes. */
@@ -48,19 +57,85 @@ export interface MemoryPlan {
 /** Integer inputs a token, and a scored token, cost: see `ChunkInputs`. Bytes. */
 const INPUT_BYTES = 56, SCORED_INPUT_BYTES = 28;
 
-/** Bytes a token, and a scored token, cost in all: activations, inputs, rotary table, partial sums. */
-function chunkBytes(config: LlamaConfig, vocabularyChunk: number, trainable: boolean) {
-  const sums = trainable ? 4 * widestRow(config) / BLOCK_ROWS : 0;
-  const rotary = 4 * config.headDim;
+type Size = Pick<Capacity, "tokens" | "scored">;
+
+/** Levels of recomputation, one a layer; undefined for a frozen model. */
+type Levels = readonly Level[] | undefined;
+
+/** Bytes of a chunk: activations, inputs, rotary table, partial sums. */
+function chunkBytes(
+  config: LlamaConfig,
+  vocabularyChunk: number,
+  levels: Levels,
+  { tokens, scored }: Size,
+): number {
+  const sums = levels ? 4 * widestRow(config) / BLOCK_ROWS : 0;
+  const perToken = bytesPerToken(config, levels) + INPUT_BYTES + 4 * config.headDim + sums;
+  const perScored = bytesPerScored(config, vocabularyChunk) + SCORED_INPUT_BYTES + sums;
+  return Math.ceil(tokens * perToken + scored * perScored);
+}
+
+/** The largest chunk asked for that the binding limit allows; `GpuError` if that is less than a row. */
+function largestChunk(gpu: Gpu, widest: Size, request: MemoryRequest): Size {
+  const { bindingLimit } = gpu.capabilities;
+  const floats = Math.floor(bindingLimit / 4);
+  const tokens = Math.min(request.tokens, Math.floor(floats / widest.tokens));
+  const scored = Math.min(request.scored, Math.floor(floats / widest.scored));
+  const { leastTokens, leastScored } = request;
+  if (leastTokens > tokens || leastScored > scored) {
+    throw new GpuError(
+      `Cannot run a row of ${leastTokens} tokens (${leastScored} scored): GPU ` +
+        `"${gpu.adapterName}" binds ${bindingLimit} bytes, which holds ${tokens} tokens ` +
+        `(${scored} scored); lower "dataset.max_length"`,
+    );
+  }
+  return { tokens, scored };
+}
+
+/**
+ * The largest chunk that `fits`, between one row, which does, and what is asked for: both sizes grow in
+ * proportion. Found by halving, because textures grow in rows and with the largest input only.
+ */
+function largestFitting(least: Size, most: Size, fits: (size: Size) => boolean): Size {
+  const at = (share: number): Size => ({
+    tokens: least.tokens + Math.floor((most.tokens - least.tokens) * share),
+    scored: least.scored + Math.floor((most.scored - least.scored) * share),
+  });
+  if (fits(most)) return most;
+  let low = 0, high = 1;
+  for (let step = 0; step < 32; step++) {
+    const share = (low + high) / 2;
+    if (fits(at(share))) low = share;
+    else high = share;
+  }
+  return at(low);
+}
+
+/** The widest rows, in floats, that models bind which run the same chunks, a token and a scored one. */
+function widestRows(models: readonly LlamaConfig[], chunk: number): Size {
   return {
-    perToken: bytesPerToken(config, trainable) + INPUT_BYTES + rotary + sums,
-    perScored: bytesPerScored(config, vocabularyChunk) + SCORED_INPUT_BYTES + sums,
+    tokens: Math.max(...models.map(widestRow)),
+    scored: Math.max(chunk, ...models.map(({ hiddenSize }) => hiddenSize)),
   };
 }
 
 /**
- * The largest chunk that the budget and the binding limit allow, at most what is asked for. Throws
- * `GpuError` with the sum when not even one example fits.
+ * The first choice with which the largest chunk fits: recomputing costs less than a second chunk, for
+ * which the whole forward pass is run again. Where none does, chunks get smaller, forward is run
+ * again anyway, and only what is nearly free is recomputed, or what one row needs.
+ */
+function chooseLevels(
+  choices: readonly Levels[],
+  fits: (levels: Levels, size: "most" | "least") => boolean,
+): Levels {
+  const cheap = (levels: Levels) => levels?.every((level) => level !== "nothing");
+  return choices.find((levels) => fits(levels, "most")) ??
+    choices.find((levels) => cheap(levels) && fits(levels, "least")) ?? choices.at(-1);
+}
+
+/**
+ * The largest chunk that the budget and the binding limit allow, at most what is asked for, with the
+ * least recomputation. Throws `GpuError` with the sum when not even one example fits.
  */
 export function planMemory(
   gpu: Gpu,
@@ -68,68 +143,67 @@ export function planMemory(
   layout: Layout,
   request: MemoryRequest,
 ): MemoryPlan {
-  const trainable = request.optimizer !== undefined;
+  const { optimizer, beside: other, budget } = request;
   const weights = layout.bytes;
-  const gradients = trainable ? weights : 0;
-  const moments = request.optimizer ? momentBytes(layout, request.optimizer) : 0;
+  const gradients = optimizer ? weights : 0;
+  const moments = optimizer ? momentBytes(layout, optimizer) : 0;
   const chunk = vocabularyChunk(config.vocabSize);
-  const { perToken, perScored } = chunkBytes(config, chunk, trainable);
   const { bindingLimit, offsetAlignment } = gpu.capabilities;
-  const other = request.beside && {
-    ...chunkBytes(request.beside, chunk, false),
-    weights: layOut(parameterList(request.beside), bindingLimit, offsetAlignment).bytes,
-  };
-  const most = {
-    tokens: Math.min(request.tokens, Math.floor(bindingLimit / 4 / widestRow(config))),
-    scored: Math.min(
-      request.scored,
-      Math.floor(bindingLimit / 4 / Math.max(chunk, config.hiddenSize)),
-    ),
-  };
-  const { leastTokens, leastScored } = request;
-  if (leastTokens > most.tokens || leastScored > most.scored) {
-    throw new GpuError(
-      `Cannot run a row of ${leastTokens} tokens (${leastScored} scored): GPU ` +
-        `"${gpu.adapterName}" binds ${bindingLimit} bytes, which holds ${most.tokens} tokens ` +
-        `(${most.scored} scored); lower "dataset.max_length"`,
-    );
-  }
-  const otherBytes = (tokens: number, scored: number) =>
-    other ? Math.ceil(tokens * other.perToken + scored * (other.perScored + MIX_BYTES)) : 0;
-  const ownBytes = (tokens: number, scored: number) =>
-    Math.ceil(tokens * perToken + scored * perScored);
-  const bytes = (tokens: number, scored: number) =>
-    ownBytes(tokens, scored) + otherBytes(tokens, scored);
-  const least = bytes(leastTokens, leastScored);
-  const needed = weights + gradients + moments + (other?.weights ?? 0) + least;
-  if (needed > request.budget) {
+  const otherLayout = other && layOut(parameterList(other), bindingLimit, offsetAlignment);
+  const otherWeights = otherLayout?.bytes ?? 0;
+  const textures = (request: Omit<SlotRequest, "capacity">, size: Size) =>
+    readsTextures(gpu)
+      ? inputTextureBytes(inputSlots({ ...request, capacity: { ...size, vocabularyChunk: chunk } }))
+      : 0;
+  const otherBytes = (size: Size) =>
+    other
+      ? chunkBytes(other, chunk, undefined, size) + size.scored * MIX_BYTES +
+        textures({ config: other, layout: otherLayout!, trainable: false }, size)
+      : 0;
+  const trainable = optimizer !== undefined;
+  const ownBytes = (levels: Levels, size: Size) =>
+    chunkBytes(config, chunk, levels, size) +
+    textures({ config, layout, trainable, beside: other }, size);
+  const bytes = (levels: Levels, size: Size) => ownBytes(levels, size) + otherBytes(size);
+
+  const fixed = weights + gradients + moments + otherWeights;
+  // Both models bind their own buffers of the same chunk.
+  const widest = widestRows(other ? [config, other] : [config], chunk);
+  const most = largestChunk(gpu, widest, request);
+  const least = { tokens: request.leastTokens, scored: request.leastScored };
+  const choices = optimizer
+    ? recomputeChoices(config.numHiddenLayers, request.recompute ?? "auto")
+    : [undefined];
+  const levels = chooseLevels(
+    choices,
+    (levels, size) => fixed + bytes(levels, size === "most" ? most : least) <= budget,
+  );
+  const needed = fixed + bytes(levels, least);
+  if (needed > budget) {
     throw new GpuError(
       `Cannot fit the model: weights ${weights} + gradients ${gradients} + moments ${moments} + ` +
-        (other ? `weights of the reference ${other.weights} + ` : "") +
-        `activations of one row ${least} = ${needed} bytes, memory_budget is ` +
-        `${request.budget}; raise "memory_budget" or lower "dataset.max_length"`,
+        (other ? `weights of the reference ${otherWeights} + ` : "") +
+        `activations of one row ${needed - fixed} = ${needed} bytes, memory_budget is ` +
+        `${budget}; raise "memory_budget" or lower "dataset.max_length"` +
+        (request.recompute === "none" ? ', or drop "gradient_checkpointing: false"' : ""),
     );
   }
-  // From one row on, both grow in proportion to what is asked for, as far as the budget goes.
-  const wanted = bytes(most.tokens, most.scored);
-  const share = wanted === least ? 1 : Math.min(1, (request.budget - needed) / (wanted - least));
-  const tokens = leastTokens + Math.floor((most.tokens - leastTokens) * share);
-  const scored = leastScored + Math.floor((most.scored - leastScored) * share);
-  const activations = ownBytes(tokens, scored);
-  const beside = other ? other.weights + otherBytes(tokens, scored) : 0;
-  const total = weights + gradients + moments + activations + beside;
+  const size = largestFitting(least, most, (size) => fixed + bytes(levels, size) <= budget);
+  const beside = otherWeights + otherBytes(size);
+  const activations = ownBytes(levels, size);
   return {
-    capacity: { tokens, scored, vocabularyChunk: chunk },
+    capacity: { ...size, vocabularyChunk: chunk },
+    levels,
     weights,
     gradients,
     moments,
     activations,
     beside,
-    total,
+    total: weights + gradients + moments + activations + beside,
     largestBinding: Math.max(
       ...layout.slabs.map((slab) => slab.bytes),
-      tokens * widestRow(config) * 4,
-      scored * Math.max(chunk, config.hiddenSize) * 4,
+      size.tokens * widest.tokens * 4,
+      size.scored * widest.scored * 4,
     ),
   };
 }

@@ -3,40 +3,34 @@
  * by the replay: an operation takes the name of its row count ("tokens" or "scored").
  */
 import type { Gpu } from "../gpu/device.ts";
-import { BLOCK_ROWS, kernel } from "../gpu/kernels/mod.ts";
-import {
-  type MatmulForm,
-  type MatmulInit,
-  matmulKernel,
-  matmulLaunch,
-  matmulVariant,
-} from "../gpu/kernels/matmul.ts";
-import { WORKGROUP } from "../gpu/pipeline.ts";
+import type { InputTextures } from "../gpu/input_textures.ts";
+import { BLOCK_ROWS, type Entry, kernel, type Operation } from "../gpu/kernels/mod.ts";
+import { type Kernel, WORKGROUP } from "../gpu/pipeline.ts";
 import {
   f32Bits,
   groupsFor,
+  type Input,
   type Launch,
   type Program,
-  type Sizes,
   type View,
 } from "../gpu/program.ts";
+import { addProduct, type Extent, extent, type Product } from "../gpu/product.ts";
 import type { Parameter, SlabSet } from "./slabs.ts";
-
-/** A value with a known number, or the name of a size of the replay. */
-export type Extent = number | string;
-
-function extent(value: Extent, sizes: Sizes): number {
-  return typeof value === "number" ? value : sizes[value];
-}
 
 function elementwise(params: readonly number[], count: number, operations = count): Launch {
   return { params, groups: groupsFor(count, WORKGROUP), operations };
 }
 
-/** Weights and, for a policy, their gradients. */
+/** Weights and, for a policy, their gradients; where kernels read textures, those. */
 export interface ParameterStore {
   readonly weights: SlabSet;
   readonly gradients?: SlabSet;
+  readonly textures?: InputTextures;
+}
+
+/** An input of so many rows. */
+export function rowsOf(view: View, rows: Extent, width: number, inPlace = false): Input {
+  return { view, floats: (sizes) => extent(rows, sizes) * width, inPlace };
 }
 
 /** Adds operations to one program. */
@@ -64,24 +58,13 @@ export class Operations {
     return this.store.gradients;
   }
 
-  matmul(form: MatmulForm, init: MatmulInit, views: readonly View[], shape: {
-    m: Extent;
-    n: Extent;
-    k: Extent;
-    lda: number;
-    ldb: number;
-    ldc: number;
-    column?: number;
-    bRows?: number;
-  }, bias = false): void {
-    const variant = matmulVariant(this.gpu, form, init, bias);
-    this.program.add(matmulKernel(this.gpu, variant), views, (sizes) =>
-      matmulLaunch(variant, {
-        ...shape,
-        m: extent(shape.m, sizes),
-        n: extent(shape.n, sizes),
-        k: extent(shape.k, sizes),
-      }));
+  matmul(product: Product): void {
+    addProduct(this.gpu, this.program, product);
+  }
+
+  /** A kernel that reads its inputs where this program's kernels do. */
+  kernel<O extends Operation>(operation: O, entry: Entry<O>): Kernel {
+    return kernel(this.gpu, operation, entry, this.program.textures !== undefined);
   }
 
   /** y [rows, out] = x [rows, in] W^T + bias + residual. */
@@ -89,19 +72,24 @@ export class Operations {
     const weight = this.parameter(`${name}.weight`);
     const bias = this.has(`${name}.bias`) ? this.parameter(`${name}.bias`) : undefined;
     for (const part of weight.parts) {
-      const views = [x, this.store.weights.view(part), y];
-      if (residual) views.push(residual);
-      if (bias) views.push(this.store.weights.view(bias.parts[0]));
-      const shape = {
-        m: rows,
-        n: part.rowEnd - part.rowBegin,
-        k: weight.columns,
-        lda: weight.columns,
-        ldb: weight.columns,
-        ldc: weight.rows,
-        column: part.rowBegin,
-      };
-      this.matmul("NT", residual ? "addend" : "zero", views, shape, bias !== undefined);
+      this.matmul({
+        form: "NT",
+        init: residual ? "addend" : "zero",
+        a: x,
+        b: this.store.weights.view(part),
+        c: y,
+        addend: residual,
+        bias: bias && this.store.weights.view(bias.parts[0]),
+        shape: {
+          m: rows,
+          n: part.rowEnd - part.rowBegin,
+          k: weight.columns,
+          lda: weight.columns,
+          ldb: weight.columns,
+          ldc: weight.rows,
+          column: part.rowBegin,
+        },
+      });
     }
   }
 
@@ -120,23 +108,22 @@ export class Operations {
       // A part of dy's columns: the view starts at them, the stride stays.
       const dy = { buffer: v.dy.buffer, offset: v.dy.offset + part.rowBegin * 4, size: 0 };
       if (v.dx) {
-        const init = v.first && part.rowBegin === 0 ? "zero" : "output";
-        this.matmul("NN", init, [dy, this.store.weights.view(part), v.dx], {
-          m: v.rows,
-          n: K,
-          k: n,
-          lda: N,
-          ldb: K,
-          ldc: K,
+        this.matmul({
+          form: "NN",
+          init: v.first && part.rowBegin === 0 ? "zero" : "output",
+          a: dy,
+          b: this.store.weights.view(part),
+          c: v.dx,
+          shape: { m: v.rows, n: K, k: n, lda: N, ldb: K, ldc: K },
         });
       }
-      this.matmul("TN", "output", [dy, v.x, this.#gradient().view(part)], {
-        m: n,
-        n: K,
-        k: v.rows,
-        lda: N,
-        ldb: K,
-        ldc: K,
+      this.matmul({
+        form: "TN",
+        init: "output",
+        a: dy,
+        b: v.x,
+        c: this.#gradient().view(part),
+        shape: { m: n, n: K, k: v.rows, lda: N, ldb: K, ldc: K },
       });
     }
     if (this.has(`${name}.bias`)) {
@@ -165,9 +152,14 @@ export class Operations {
   /** y = rmsNorm(x) * weight; inv [rows] is kept for the backward pass. */
   rmsNorm(name: string, v: { x: View; y: View; inv: View; rows: Extent; eps: number }): void {
     const weight = this.parameter(`${name}.weight`);
-    const views = [v.x, this.store.weights.view(weight.parts[0]), v.y, v.inv];
-    const width4 = weight.columns / 4;
-    this.program.add(kernel(this.gpu, "rms_norm", "forward"), views, (sizes) => {
+    const { columns } = weight, width4 = columns / 4;
+    const views = [
+      rowsOf(v.x, v.rows, columns),
+      rowsOf(this.store.weights.view(weight.parts[0]), 1, columns),
+      v.y,
+      v.inv,
+    ];
+    this.program.add(this.kernel("rms_norm", "forward"), views, (sizes) => {
       const rows = extent(v.rows, sizes);
       return elementwise([rows, width4, f32Bits(v.eps)], rows, rows * width4 * 20);
     });
@@ -179,19 +171,26 @@ export class Operations {
     v: { x: View; inv: View; dy: View; dx: View; rows: Extent; eps: number },
   ): void {
     const weight = this.parameter(`${name}.weight`);
-    const width4 = weight.columns / 4;
+    const { columns } = weight, width4 = columns / 4;
     const params = (rows: number) => [rows, width4, f32Bits(v.eps)];
+    const x = rowsOf(v.x, v.rows, columns), dy = rowsOf(v.dy, v.rows, columns);
     this.program.add(
-      kernel(this.gpu, "rms_norm", "backward_weight"),
-      [v.x, this.partial, v.dy, v.inv],
+      this.kernel("rms_norm", "backward_weight"),
+      [x, this.partial, dy, v.inv],
       (sizes) => {
         const rows = extent(v.rows, sizes);
         return elementwise(params(rows), Math.ceil(rows / BLOCK_ROWS) * width4, rows * width4 * 12);
       },
     );
     this.#total(weight, v.rows);
-    const views = [v.x, this.store.weights.view(weight.parts[0]), v.dy, v.inv, v.dx];
-    this.program.add(kernel(this.gpu, "rms_norm", "backward_input"), views, (sizes) => {
+    const views = [
+      x,
+      rowsOf(this.store.weights.view(weight.parts[0]), 1, columns),
+      dy,
+      v.inv,
+      rowsOf(v.dx, v.rows, columns, true),
+    ];
+    this.program.add(this.kernel("rms_norm", "backward_input"), views, (sizes) => {
       const rows = extent(v.rows, sizes);
       return elementwise(params(rows), rows, rows * width4 * 40);
     });
@@ -216,8 +215,8 @@ export class Operations {
 
   swiglu(gate: View, up: View, h: View, width: number): void {
     this.program.add(
-      kernel(this.gpu, "swiglu", "forward"),
-      [gate, up, h],
+      this.kernel("swiglu", "forward"),
+      [rowsOf(gate, "tokens", width), rowsOf(up, "tokens", width), h],
       ({ tokens }) => elementwise([tokens * width / 4], tokens * width / 4, tokens * width * 20),
     );
   }
@@ -225,8 +224,12 @@ export class Operations {
   /** In place: gate and up become their gradients. */
   swigluBackward(dh: View, gate: View, up: View, width: number): void {
     this.program.add(
-      kernel(this.gpu, "swiglu", "backward"),
-      [dh, gate, up],
+      this.kernel("swiglu", "backward"),
+      [
+        rowsOf(dh, "tokens", width),
+        rowsOf(gate, "tokens", width, true),
+        rowsOf(up, "tokens", width, true),
+      ],
       ({ tokens }) => elementwise([tokens * width / 4], tokens * width / 4, tokens * width * 30),
     );
   }

@@ -1,17 +1,29 @@
 /** Gradient norm, clipping and the parameter update, on the GPU. */
 import type { Gpu } from "../gpu/device.ts";
-import { kernel } from "../gpu/kernels/mod.ts";
-import { WORKGROUP } from "../gpu/pipeline.ts";
-import { f32Bits, groupsFor, Program, type View } from "../gpu/program.ts";
+import type { InputTextures } from "../gpu/input_textures.ts";
+import { type Entry, kernel } from "../gpu/kernels/mod.ts";
+import { type Kernel, WORKGROUP } from "../gpu/pipeline.ts";
+import { f32Bits, groupsFor, type Input, Program, type View } from "../gpu/program.ts";
 import type { OptimizerSettings } from "./engine.ts";
 import { type Layout, SlabSet } from "./slabs.ts";
 
 /** vec4 values one invocation squares (`PER_THREAD4` in the WGSL). */
 const PER_THREAD4 = 16;
+/** Floats of a slab that are updated at a time where kernels read textures: a multiple of a square's. */
+export const PIECE_FLOATS = 1 << 21;
 /** Partial sums one invocation of `fold` adds. */
 const FOLD = 64;
 
 const whole = (buffer: GPUBuffer): View => ({ buffer, offset: 0, size: 0 });
+
+/** A piece of a slab that a kernel reads, and overwrites where it is `inPlace`. */
+function inputOf(
+  buffer: GPUBuffer,
+  { offset, size }: { readonly offset: number; readonly size: number },
+  inPlace = false,
+): Input {
+  return { view: { buffer, offset, size }, floats: () => size / 4, inPlace };
+}
 
 /** Bytes of the moments that an optimizer keeps for a layout, and of its partial sums of squares. */
 export function momentBytes(layout: Layout, kind: OptimizerSettings["kind"]): number {
@@ -31,9 +43,18 @@ export class Optimizer {
   readonly expAvgSq: SlabSet;
   readonly #updates: Program;
   readonly kind: OptimizerSettings["kind"];
+  readonly #textures: InputTextures | undefined;
 
-  constructor(gpu: Gpu, weights: SlabSet, gradients: SlabSet, kind: OptimizerSettings["kind"]) {
+  /** With `textures` the kernels read there, see `gpu/input_textures.ts`. */
+  constructor(
+    gpu: Gpu,
+    weights: SlabSet,
+    gradients: SlabSet,
+    kind: OptimizerSettings["kind"],
+    textures?: InputTextures,
+  ) {
     this.#gpu = gpu;
+    this.#textures = textures;
     this.kind = kind;
     this.#weights = weights;
     this.#gradients = gradients;
@@ -50,19 +71,21 @@ export class Optimizer {
   }
 
   #normProgram(layout: Layout, counts: readonly number[], total: number): Program {
-    const program = new Program(this.#gpu);
+    const program = new Program(this.#gpu, this.#textures);
     let offset = 0;
     for (const [i, slab] of layout.slabs.entries()) {
-      const at = offset;
-      program.add(
-        kernel(this.#gpu, "optimizer", "squares"),
-        [whole(this.#gradients.buffers[i]), whole(this.#sums[0])],
-        () => ({
-          params: [slab.bytes / 16, at],
-          groups: groupsFor(counts[i], WORKGROUP),
-          operations: slab.bytes / 2,
-        }),
-      );
+      for (const piece of this.#pieces(slab.bytes)) {
+        const at = offset + piece.offset / 16 / PER_THREAD4;
+        program.add(
+          this.#kernel("squares"),
+          [inputOf(this.#gradients.buffers[i], piece), whole(this.#sums[0])],
+          () => ({
+            params: [piece.size / 16, at],
+            groups: groupsFor(Math.ceil(piece.size / 16 / PER_THREAD4), WORKGROUP),
+            operations: piece.size / 2,
+          }),
+        );
+      }
       offset += counts[i];
     }
     let left = total;
@@ -92,32 +115,45 @@ export class Optimizer {
   }
 
   #updateProgram(layout: Layout): Program {
-    const program = new Program(this.#gpu);
+    const program = new Program(this.#gpu, this.#textures);
     for (const [i, slab] of layout.slabs.entries()) {
-      const views = [
-        this.#gradients.buffers[i],
-        this.#status,
-        this.#weights.buffers[i],
-        ...(this.expAvg ? [this.expAvg.buffers[i]] : []),
-        this.expAvgSq.buffers[i],
-      ].map(whole);
-      program.add(kernel(this.#gpu, "optimizer", this.kind), views, (s) => ({
-        params: [
-          slab.bytes / 16,
-          0,
-          0,
-          s.rate,
-          s.rest1,
-          s.rest2,
-          s.eps,
-          slab.decay ? s.decay : s.noDecay,
-          s.correction,
-        ],
-        groups: groupsFor(slab.bytes / 16, WORKGROUP),
-        operations: slab.bytes * 4,
-      }));
+      for (const piece of this.#pieces(slab.bytes)) {
+        const views = [
+          inputOf(this.#gradients.buffers[i], piece),
+          whole(this.#status),
+          inputOf(this.#weights.buffers[i], piece, true),
+          ...(this.expAvg ? [inputOf(this.expAvg.buffers[i], piece, true)] : []),
+          inputOf(this.expAvgSq.buffers[i], piece, true),
+        ];
+        program.add(this.#kernel(this.kind), views, (s) => ({
+          params: [
+            piece.size / 16,
+            0,
+            0,
+            s.rate,
+            s.rest1,
+            s.rest2,
+            s.eps,
+            slab.decay ? s.decay : s.noDecay,
+            s.correction,
+          ],
+          groups: groupsFor(piece.size / 16, WORKGROUP),
+          operations: piece.size * 4,
+        }));
+      }
     }
     return program;
+  }
+
+  #kernel(entry: Entry<"optimizer">): Kernel {
+    return kernel(this.#gpu, "optimizer", entry, this.#textures !== undefined);
+  }
+
+  /** Ranges of a slab, bytes: all of it, or what textures hold. */
+  #pieces(bytes: number): { offset: number; size: number }[] {
+    const most = this.#textures ? PIECE_FLOATS * 4 : bytes;
+    const offsets = Array.from({ length: Math.ceil(bytes / most) }, (_, i) => i * most);
+    return offsets.map((offset) => ({ offset, size: Math.min(most, bytes - offset) }));
   }
 
   /**
@@ -163,6 +199,6 @@ export class Optimizer {
     this.#norm.destroy();
     this.#updates.destroy();
     for (const set of [this.expAvg, this.expAvgSq]) set?.destroy();
-    for (const buffer of [this.#status, ...this.#sums]) this.#gpu.destroyBuffer(buffer);
+    for (const buffer of [this.#status, ...this.#sums]) this.#gpu.destroyMemory(buffer);
   }
 }

@@ -148,7 +148,7 @@ export class SlabSet {
   }
 
   destroy(): void {
-    for (const buffer of this.buffers) this.#gpu.destroyBuffer(buffer);
+    for (const buffer of this.buffers) this.#gpu.destroyMemory(buffer);
   }
 
   #parameter(name: string): Parameter {

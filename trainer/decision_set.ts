@@ -34,6 +34,11 @@ export function answerSums(
   return sums;
 }
 
+/** Scored tokens of each answer, [answers]. */
+export function answerLengths({ offsets }: Pick<TokenLogps, "offsets">): Uint32Array {
+  return Uint32Array.from({ length: offsets.length - 1 }, (_, a) => offsets[a + 1] - offsets[a]);
+}
+
 /** Scored tokens of an answer, EOS included. */
 export function scoredTokens(answer: TokenizedAnswer): number {
   return answer.ids.length - answer.scoredFrom;

@@ -76,6 +76,9 @@ export function checkFits(run: TrainingRun, { path, state, reference }: LoadedCh
   if (movesReference(run) && !reference) {
     refuse("it has no reference weights, it was made by a run whose reference did not move");
   }
+  if (reference && !movesReference(run)) {
+    refuse("its reference has moved with the run, the config keeps it where it started");
+  }
   const { kind } = run.settings.optimizer;
   if (state.optimizer !== kind) {
     refuse(

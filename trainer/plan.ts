@@ -1,6 +1,7 @@
 /** How long a run is, and the plan printed before its first step. */
 import type { DataReport } from "../data/load.ts";
 import type { LossMode, Options } from "../losses/loss_mode.ts";
+import { type Level, levelCounts, LEVELS } from "../model/recompute.ts";
 import { bytesText } from "../report/summary.ts";
 import type { LoopSettings } from "./run.ts";
 
@@ -51,6 +52,8 @@ export interface MemoryFacts {
   /** Largest single binding needed, and the adapter's limit. */
   readonly largestBinding?: number;
   readonly bindingLimit?: number;
+  /** What each layer's backward pass computes again. */
+  readonly levels?: readonly Level[];
 }
 
 export interface PlanFacts {
@@ -83,6 +86,7 @@ export function planLines(facts: PlanFacts): string[] {
     lines.push(`Shadows, which only look on: ${facts.shadows.map(({ name }) => name).join(", ")}`);
   }
   if (memory) lines.push(memoryLine(memory));
+  if (memory?.levels) lines.push(recomputeLine(memory.levels));
   const remarks = mode.remarks?.(modeOptions, {
     decisionSize: size.decisionSize,
     decisions: size.decisions,
@@ -123,4 +127,22 @@ function memoryLine(memory: MemoryFacts): string {
   return `GPU memory: ${bytesText(memory.needed)} of the budget of ${
     bytesText(memory.budget)
   }${binding}`;
+}
+
+const RECOMPUTED: Readonly<Record<Level, string>> = {
+  nothing: "nothing",
+  elementwise: "norms and gated activations",
+  products: "all but attention",
+  attention: "everything",
+};
+
+function recomputeLine(levels: readonly Level[]): string {
+  const counts = levelCounts(levels);
+  const recomputed = levels.length - counts.nothing;
+  const parts = LEVELS.filter((level) => level !== "nothing" && counts[level] > 0)
+    .map((level) => `${counts[level]}: ${RECOMPUTED[level]}`);
+  return recomputed === 0
+    ? "Gradient checkpointing: off, all activations are kept for the backward pass"
+    : `Gradient checkpointing: ${recomputed} of ${levels.length} layers compute activations again ` +
+      `in the backward pass (${parts.join("; ")})`;
 }

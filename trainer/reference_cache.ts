@@ -1,14 +1,21 @@
 /**
  * Log-probabilities of the reference: read from a live model, or computed once and kept on disk.
  */
-import type { NamedTensor, ScoringEngine, TokenizedExample, TokenLogps } from "../model/engine.ts";
+import { pairTokenWeights } from "../losses/token_weights.ts";
+import type { ScoringEngine, TokenizedExample, TokenLogps } from "../model/engine.ts";
+import type { LlamaEngine } from "../model/llama.ts";
 import type { Sink } from "../report/events.ts";
 import { atomicWriteFile, diskOperations, type FileOperations } from "./atomic_write.ts";
-import { answerSums, checkLogps, scoredTokens, type TrainingDataset } from "./decision_set.ts";
+import {
+  answerLengths,
+  answerSums,
+  checkLogps,
+  scoredTokens,
+  type TrainingDataset,
+} from "./decision_set.ts";
 import { turnEventLoop } from "./event_loop.ts";
 import { attempt, FileError } from "./file_error.ts";
-import { lengthWeights } from "../losses/token_weights.ts";
-import { tokenWeights } from "./score_set.ts";
+import type { RunEngine } from "./run.ts";
 import { type CachedScores, cacheFileName, decodeCache, encodeCache } from "./reference_file.ts";
 
 /** Sums of the scored tokens of each answer under the reference, answers in the order of examples. */
@@ -21,11 +28,20 @@ export interface ReferenceLogps {
 }
 
 /** The weights of a live reference. */
-export interface MovingReference {
+export interface MovingReference
+  extends Pick<RunEngine, "weights" | "restore" | "parameterShapes"> {
   /** (1 - alpha) reference + alpha policy; 1 copies. */
   blend(alpha: number): void;
-  weights(): AsyncIterable<NamedTensor>;
-  restore(tensors: Iterable<NamedTensor>): Promise<void>;
+}
+
+/** The weights of a reference on the GPU that can move towards a policy of the same shape. */
+export function movingReference(reference: LlamaEngine, policy: LlamaEngine): MovingReference {
+  return {
+    parameterShapes: reference.parameterShapes,
+    blend: (alpha) => reference.blend(policy, alpha),
+    weights: () => reference.weights(),
+    restore: (tensors) => reference.restore(tensors),
+  };
 }
 
 /**
@@ -43,7 +59,7 @@ export function liveReference(
     async sums(examples) {
       const scores = await engine.score(examples);
       checkLogps(examples, scores, { when: "the reference pass", model: "reference" });
-      return answerSums(scores, tokenWeights(examples, ldAlpha));
+      return answerSums(scores, pairTokenWeights(answerLengths(scores), ldAlpha));
     },
   };
 }
@@ -204,12 +220,8 @@ interface CacheIndex {
 }
 
 function indexOf(cached: CachedScores, ldAlpha?: number): CacheIndex {
-  const { offsets } = cached;
-  const tokens = Uint32Array.from(
-    { length: offsets.length - 1 },
-    (_, a) => offsets[a + 1] - offsets[a],
-  );
-  const sums = answerSums(cached, ldAlpha === undefined ? undefined : weightsOf(tokens, ldAlpha));
+  const tokens = answerLengths(cached);
+  const sums = answerSums(cached, pairTokenWeights(tokens, ldAlpha));
   const first = new Map<number, number>();
   let answer = 0;
   cached.rows.forEach((row, i) => {
@@ -217,18 +229,6 @@ function indexOf(cached: CachedScores, ldAlpha?: number): CacheIndex {
     answer += cached.answers[i];
   });
   return { sums, tokens, first };
-}
-
-/** LD-DPO's factors of the scored tokens of pairs, [sum of tokens]. */
-function weightsOf(tokens: Uint32Array, ldAlpha: number): Float32Array {
-  const weights = new Float32Array(tokens.reduce((sum, count) => sum + count, 0));
-  let at = 0;
-  tokens.forEach((length, a) => {
-    // Pairs: the other answer of 2 i is 2 i + 1.
-    weights.set(lengthWeights(length, tokens[a ^ 1], ldAlpha), at);
-    at += length;
-  });
-  return weights;
 }
 
 /** Position of an example's first answer; undefined where the row or its lengths are others. */

@@ -2,10 +2,11 @@
  * Scores a decision set: log-probabilities of its answers under policy and reference, and what else the
  * run's mode needs of them, as the mode sees it; and back, from seeds of answers to seeds of tokens.
  */
+import { wholePrompt } from "../data/tokenize.ts";
 import type { AnswerScores, Needs, ScoreBatch, Seeds } from "../losses/loss_mode.ts";
-import { lengthWeights, policyWeight } from "../losses/token_weights.ts";
+import { pairTokenWeights, policyWeight } from "../losses/token_weights.ts";
 import type { ScoringEngine, TokenizedExample, TokenLogps } from "../model/engine.ts";
-import { answerSums, checkLogps, scoredTokens } from "./decision_set.ts";
+import { answerLengths, answerSums, checkLogps, scoredTokens } from "./decision_set.ts";
 import type { Modifiers } from "./needs.ts";
 import type { ReferenceLogps } from "./reference_cache.ts";
 
@@ -28,11 +29,10 @@ export interface ScoredSet {
 }
 
 /** The prompt of an example as an answer after its own first token. */
-function promptExample({ row, prompt, answers }: TokenizedExample): TokenizedExample {
-  const [{ ids, scoredFrom }] = answers;
-  const whole = Uint32Array.of(...prompt, ...ids.subarray(0, scoredFrom));
+function promptExample(example: TokenizedExample): TokenizedExample {
+  const whole = wholePrompt(example);
   return {
-    row,
+    row: example.row,
     prompt: whole.subarray(0, 1),
     answers: [{ ids: whole.subarray(1), scoredFrom: 0 }],
   };
@@ -52,30 +52,6 @@ export function askedExamples(
 }
 
 /**
- * LD-DPO's factors of the scored tokens of pairs, [scored tokens]; undefined where all are 1. What
- * follows the pairs, such as prompts, has the factor 1.
- */
-export function tokenWeights(
-  examples: readonly TokenizedExample[],
-  ldAlpha: number | undefined,
-): Float32Array | undefined {
-  if (ldAlpha === undefined) return undefined;
-  const parts = examples.map(({ answers }) => {
-    const lengths = answers.map(scoredTokens);
-    return lengths.length === 2
-      ? lengths.map((length, a) => lengthWeights(length, lengths[1 - a], ldAlpha))
-      : lengths.map((length) => new Float32Array(length).fill(1));
-  }).flat();
-  const weights = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    weights.set(part, at);
-    at += part.length;
-  }
-  return weights;
-}
-
-/**
  * Scores a decision set.
  *
  * @param when for messages, e.g. `step 12`
@@ -92,7 +68,7 @@ export async function scoreSet(
     epsilon: needs.tokens?.includes("epsilonMix") ? needs.epsilon : undefined,
   });
   checkLogps(asked, scores, { when, model: "policy" });
-  const weights = tokenWeights(asked, modifiers?.ldAlpha);
+  const weights = pairTokenWeights(answerLengths(scores), modifiers?.ldAlpha, 2 * examples.length);
   const { offsets, mix } = scores;
   if (mix) checkLogps(asked, { logps: mix.reference, offsets }, { when, model: "reference" });
   const sums = needs.reference === "none"
@@ -140,10 +116,7 @@ function scoreBatch(
     ...needs.tokens?.includes("promptLogp") && {
       prompt: {
         policy: policy.slice(size * answers),
-        length: Uint32Array.from(
-          { length: size },
-          (_, i) => offsets[size * answers + i + 1] - offsets[size * answers + i],
-        ),
+        length: answerLengths(scores).slice(size * answers),
       },
     },
     ...modifiers?.useWeighting && { pairWeights: pairWeights(scores, size) },

@@ -26,7 +26,7 @@ import type { MarginLog } from "./margin_log.ts";
 import { movesReference, runNeeds } from "./needs.ts";
 import { optimizerStep, type StepResult, type Window } from "./optimizer_step.ts";
 import { type RunSize, runSize } from "./plan.ts";
-import { restoreCheckpoint } from "./restore.ts";
+import { restoreCheckpoint, restoreReference } from "./restore.ts";
 import { CHECKPOINTS_FOLDER, type TrainingResult, type TrainingRun } from "./run.ts";
 import { checkFiles, openFiles } from "./run_files.ts";
 import { openShadows, type ShadowState } from "./shadow.ts";
@@ -106,7 +106,8 @@ class Loop {
       checkFits(run, found);
       checkFiles(run, found);
       await restoreCheckpoint(run.engine, found);
-      if (found.reference) await run.reference?.moving?.restore(found.reference());
+      const { reference } = found;
+      if (reference) await restoreReference(run.reference!.moving!, { ...found, reference });
       for (const text of resumeNotices(run, found.state)) {
         run.events?.accept({ type: "notice", text });
       }

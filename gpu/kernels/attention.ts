@@ -13,6 +13,7 @@
  *   dk = sum ds q / sqrt(D);  dv = sum p do      (sums over the queries, heads of the group outermost)
  */
 import type { Gpu } from "../device.ts";
+import { inputSource } from "../input_textures.ts";
 import { compile, type Kernel, WORKGROUP } from "../pipeline.ts";
 
 export interface AttentionVariant {
@@ -40,9 +41,11 @@ export function attentionVariant(
 
 const range = (n: number) => Array.from({ length: n }, (_, i) => i);
 
-function header(v: AttentionVariant, bindings: readonly string[]): string {
+/** `bindings`: access, name and type of each; "input" and a name for what is read as vec4. */
+function header(v: AttentionVariant, bindings: readonly string[], textures: boolean): string {
   const storage = bindings.map((binding, i) => {
     const [access, name, type] = binding.split(" ");
+    if (access === "input") return inputSource(name, i + 1, textures);
     return `@group(0) @binding(${i + 1}) var<storage, ${access}> ${name}: array<${type}>;`;
   });
   return `struct P { blocks: u32, scale: f32 }
@@ -74,7 +77,7 @@ function loadRows(
 ): string {
   return range(n).flatMap((i) =>
     range(v.headDim / 4).map((d) =>
-      `let ${name}${i}_${d} = ${from}[((t0 + min(${i}u, count - 1u)) * ${heads} + head) * D4 + ${d}u];`
+      `let ${name}${i}_${d} = at_${from}(((t0 + min(${i}u, count - 1u)) * ${heads} + head) * D4 + ${d}u);`
     )
   ).join("\n  ");
 }
@@ -102,10 +105,10 @@ function keyLoop(v: AttentionVariant, body: string): string {
   }`;
 }
 
-export function attentionForwardSource(v: AttentionVariant): string {
+export function attentionForwardSource(v: AttentionVariant, textures: boolean): string {
   const D4 = range(v.headDim / 4), Q = range(v.queryBlock), U = range(UNROLL);
   const body = [
-    ...U.flatMap((u) => D4.map((d) => `let k${u}_${d} = k[j${u} + ${d}u];`)),
+    ...U.flatMap((u) => D4.map((d) => `let k${u}_${d} = at_k(j${u} + ${d}u);`)),
     ...Q.flatMap((i) =>
       U.map((u) =>
         `let s${i}_${u} = select(-1e30, p.scale * ${
@@ -121,7 +124,7 @@ export function attentionForwardSource(v: AttentionVariant): string {
       `l${i} = l${i} * shrink${i} + ((w${i}_0 + w${i}_1) + (w${i}_2 + w${i}_3));`,
     ]),
     ...D4.flatMap((d) => [
-      ...U.map((u) => `let v${u}_${d} = v[j${u} + ${d}u];`),
+      ...U.map((u) => `let v${u}_${d} = at_v(j${u} + ${d}u);`),
       ...Q.map((i) =>
         `o${i}_${d} = o${i}_${d} * shrink${i}${
           U.map((u) => ` + w${i}_${u} * v${u}_${d}`).join("")
@@ -133,12 +136,12 @@ export function attentionForwardSource(v: AttentionVariant): string {
     header(v, [
       "read blocks u32",
       "read mask vec4<u32>",
-      "read q vec4<f32>",
-      "read k vec4<f32>",
-      "read v vec4<f32>",
+      "input q",
+      "input k",
+      "input v",
       "read_write o vec4<f32>",
       "read_write stats vec2<f32>",
-    ])
+    ], textures)
   }
 ${ENTRY}
   let head = gid.y;
@@ -159,24 +162,24 @@ ${ENTRY}
 `;
 }
 
-export function attentionDeltaSource(v: AttentionVariant): string {
-  return `${header(v, ["read d_o vec4<f32>", "read o vec4<f32>", "read_write stats vec2<f32>"])}
+export function attentionDeltaSource(v: AttentionVariant, textures: boolean): string {
+  return `${header(v, ["input d_o", "input o", "read_write stats vec2<f32>"], textures)}
 @compute @workgroup_size(${WORKGROUP})
 fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
   if (gid.x >= p.blocks) { return; }
   let at = gid.x * HEADS + gid.y;
   var sum = vec4<f32>(0.0);
-  for (var d = 0u; d < D4; d++) { sum += d_o[at * D4 + d] * o[at * D4 + d]; }
+  for (var d = 0u; d < D4; d++) { sum += at_d_o(at * D4 + d) * at_o(at * D4 + d); }
   stats[at].y = sum4(sum);
 }
 `;
 }
 
-export function attentionBackwardQuerySource(v: AttentionVariant): string {
+export function attentionBackwardQuerySource(v: AttentionVariant, textures: boolean): string {
   const D4 = range(v.headDim / 4), Q = range(v.queryBlock), U = range(UNROLL);
   const body = [
-    ...U.flatMap((u) => D4.map((d) => `let k${u}_${d} = k[j${u} + ${d}u];`)),
-    ...U.flatMap((u) => D4.map((d) => `let v${u}_${d} = v[j${u} + ${d}u];`)),
+    ...U.flatMap((u) => D4.map((d) => `let k${u}_${d} = at_k(j${u} + ${d}u);`)),
+    ...U.flatMap((u) => D4.map((d) => `let v${u}_${d} = at_v(j${u} + ${d}u);`)),
     ...Q.flatMap((i) =>
       U.flatMap((u) => [
         `let w${i}_${u} = select(0.0, exp(p.scale * ${
@@ -197,13 +200,13 @@ export function attentionBackwardQuerySource(v: AttentionVariant): string {
     header(v, [
       "read blocks u32",
       "read mask vec4<u32>",
-      "read q vec4<f32>",
-      "read k vec4<f32>",
-      "read v vec4<f32>",
-      "read d_o vec4<f32>",
+      "input q",
+      "input k",
+      "input v",
+      "input d_o",
       "read stats vec2<f32>",
       "read_write d_q vec4<f32>",
-    ])
+    ], textures)
   }
 ${ENTRY}
   let head = gid.y;
@@ -229,20 +232,20 @@ ${ENTRY}
 `;
 }
 
-export function attentionBackwardKeySource(v: AttentionVariant): string {
+export function attentionBackwardKeySource(v: AttentionVariant, textures: boolean): string {
   const D4 = range(v.headDim / 4), J = range(v.keyBlock);
   return `${
     header(v, [
       "read blocks u32",
       "read mask vec4<u32>",
-      "read q vec4<f32>",
-      "read k vec4<f32>",
-      "read v vec4<f32>",
-      "read d_o vec4<f32>",
+      "input q",
+      "input k",
+      "input v",
+      "input d_o",
       "read stats vec2<f32>",
       "read_write d_k vec4<f32>",
       "read_write d_v vec4<f32>",
-    ])
+    ], textures)
   }
 ${ENTRY}
   let head = gid.y;
@@ -259,7 +262,7 @@ ${ENTRY}
       let at = t * HEADS + h;
       let both = stats[at];
       ${
-    D4.map((d) => `let q${d} = q[at * D4 + ${d}u]; let do${d} = d_o[at * D4 + ${d}u];`).join(
+    D4.map((d) => `let q${d} = at_q(at * D4 + ${d}u); let do${d} = at_d_o(at * D4 + ${d}u);`).join(
       "\n      ",
     )
   }
@@ -302,24 +305,21 @@ export interface AttentionKernels {
   readonly backwardKey: Kernel;
 }
 
-export function attentionKernels(gpu: Gpu, variant: AttentionVariant): AttentionKernels {
+export function attentionKernels(
+  gpu: Gpu,
+  variant: AttentionVariant,
+  textures = false,
+): AttentionKernels {
   const { headDim, heads, keyValueHeads, queryBlock, keyBlock } = variant;
-  const name = `D${headDim} H${heads} K${keyValueHeads} blocks ${queryBlock} ${keyBlock}`;
+  const name = `D${headDim} H${heads} K${keyValueHeads} blocks ${queryBlock} ${keyBlock}` +
+    (textures ? " textures" : "");
+  const make = (part: string, source: (v: AttentionVariant, textures: boolean) => string) =>
+    compile(gpu, `attention ${part} ${name}`, source(variant, textures), "main");
   return {
     variant,
-    forward: compile(gpu, `attention forward ${name}`, attentionForwardSource(variant), "main"),
-    delta: compile(gpu, `attention delta ${name}`, attentionDeltaSource(variant), "main"),
-    backwardQuery: compile(
-      gpu,
-      `attention backward query ${name}`,
-      attentionBackwardQuerySource(variant),
-      "main",
-    ),
-    backwardKey: compile(
-      gpu,
-      `attention backward key ${name}`,
-      attentionBackwardKeySource(variant),
-      "main",
-    ),
+    forward: make("forward", attentionForwardSource),
+    delta: make("delta", attentionDeltaSource),
+    backwardQuery: make("backward query", attentionBackwardQuerySource),
+    backwardKey: make("backward key", attentionBackwardKeySource),
   };
 }

@@ -19,7 +19,9 @@ const STRIP4: u32 = 64u;
 const LOWEST: f32 = -3.0e38;
 
 @group(0) @binding(1) var<storage, read> policy: array<vec4<f32>>;
+fn at_policy(i: u32) -> vec4<f32> { return policy[i]; }
 @group(0) @binding(2) var<storage, read> other: array<vec4<f32>>;
+fn at_other(i: u32) -> vec4<f32> { return other[i]; }
 @group(0) @binding(3) var<storage, read> targets: array<u32>;
 // running[2 row] is plus, running[2 row + 1] minus: (max, sum, target, unused)
 @group(0) @binding(4) var<storage, read_write> running: array<vec4<f32>>;
@@ -30,8 +32,8 @@ fn keep(value: vec4<f32>, column: u32, fallback: f32) -> vec4<f32> {
 }
 
 fn mixed(at: u32, epsilon: f32) -> vec4<f32> {
-  let z = policy[at];
-  return z + epsilon * (z - other[at]);
+  let z = at_policy(at);
+  return z + epsilon * (z - at_other(at));
 }
 
 fn fold(before: vec4<f32>, base: u32, target_id: u32, epsilon: f32) -> vec4<f32> {

@@ -19,6 +19,7 @@ const LOWEST: f32 = -3.0e38;
 
 // running[row] = (max, sum of e^(logit - max), target logit, sum of e^(2 (logit - max)))
 @group(0) @binding(1) var<storage, read> logits: array<vec4<f32>>;
+fn at_logits(i: u32) -> vec4<f32> { return logits[i]; }
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
 @group(0) @binding(3) var<storage, read_write> running: array<vec4<f32>>;
 
@@ -40,13 +41,13 @@ fn accumulate(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgr
     let end = min(strip + STRIP4, columns4);
     var top = vec4<f32>(LOWEST);
     for (var c = strip; c < end; c++) {
-      top = max(top, keep(logits[base + c], c * 4u, LOWEST));
+      top = max(top, keep(at_logits(base + c), c * 4u, LOWEST));
     }
     let highest = max(max(max(top.x, top.y), max(top.z, top.w)), state.x);
     var sum = vec4<f32>(0.0);
     var squares = vec4<f32>(0.0);
     for (var c = strip; c < end; c++) {
-      let term = keep(exp(logits[base + c] - highest), c * 4u, 0.0);
+      let term = keep(exp(at_logits(base + c) - highest), c * 4u, 0.0);
       sum += term;
       squares += term * term;
     }
@@ -57,7 +58,7 @@ fn accumulate(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgr
   }
   if (target_id >= params.begin && target_id < params.begin + params.columns) {
     let at = target_id - params.begin;
-    let four = logits[base + at / 4u];
+    let four = at_logits(base + at / 4u);
     state.z = select(select(four.x, four.y, at % 4u == 1u), select(four.z, four.w, at % 4u == 3u), at % 4u >= 2u);
   }
   running[row] = state;
@@ -80,6 +81,7 @@ fn finish(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups
 }
 
 @group(0) @binding(1) var<storage, read_write> d_logits: array<vec4<f32>>;
+fn at_d_logits(i: u32) -> vec4<f32> { return d_logits[i]; }
 @group(0) @binding(3) var<storage, read> lse_in: array<f32>;
 @group(0) @binding(4) var<storage, read> seeds: array<f32>;
 
@@ -91,6 +93,6 @@ fn backward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgrou
   let column = (id % params.stride4) * 4u;
   let ids = vec4<u32>(column, column + 1u, column + 2u, column + 3u) + params.begin;
   let onehot = select(vec4<f32>(0.0), vec4<f32>(1.0), ids == vec4<u32>(targets[row]));
-  let probability = exp(d_logits[id] - lse_in[row]);
+  let probability = exp(at_d_logits(id) - lse_in[row]);
   d_logits[id] = keep(seeds[row] * (onehot - probability), column, 0.0);
 }

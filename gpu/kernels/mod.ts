@@ -1,5 +1,6 @@
 /** The hand-written kernels, loaded by entry point. */
 import type { Gpu } from "../device.ts";
+import { withTextures } from "../input_textures.ts";
 import { type Kernel, loadKernel } from "../pipeline.ts";
 import blend from "./blend.wgsl" with { type: "text" };
 import columnSum from "./column_sum.wgsl" with { type: "text" };
@@ -25,15 +26,23 @@ export const SOURCES = {
 } as const;
 
 export type Operation = keyof typeof SOURCES;
+export type Entry<O extends Operation> = typeof SOURCES[O]["entries"][number];
 
 /** Rows summed by one invocation in the first stage of a column sum (`BLOCK_ROWS` in the WGSL). */
 export const BLOCK_ROWS = 32;
 
-/** The kernel of an entry point, e.g. `kernel(gpu, "rms_norm", "forward")`. */
+/**
+ * The kernel of an entry point, e.g. `kernel(gpu, "rms_norm", "forward")`; with `textures` its inputs are
+ * read there.
+ */
 export function kernel<O extends Operation>(
   gpu: Gpu,
   operation: O,
-  entry: typeof SOURCES[O]["entries"][number],
+  entry: Entry<O>,
+  textures = false,
 ): Kernel {
-  return loadKernel(gpu, `${operation}.wgsl`, SOURCES[operation].code, entry);
+  const { code } = SOURCES[operation];
+  return textures
+    ? loadKernel(gpu, `${operation}.wgsl in textures`, withTextures(code), entry)
+    : loadKernel(gpu, `${operation}.wgsl`, code, entry);
 }

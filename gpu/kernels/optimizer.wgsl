@@ -20,6 +20,7 @@ struct Params {
 const PER_THREAD4: u32 = 16u;
 
 @group(0) @binding(1) var<storage, read> gradient: array<vec4<f32>>;
+fn at_gradient(i: u32) -> vec4<f32> { return gradient[i]; }
 @group(0) @binding(2) var<storage, read_write> partial: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -29,7 +30,8 @@ fn squares(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroup
   if (first >= params.count4) { return; }
   var sum = vec4<f32>(0.0);
   for (var i = first; i < min(first + PER_THREAD4, params.count4); i++) {
-    sum += gradient[i] * gradient[i];
+    let value = at_gradient(i);
+    sum += value * value;
   }
   partial[params.offset + id] = (sum.x + sum.y) + (sum.z + sum.w);
 }
@@ -63,30 +65,38 @@ fn norm() {
 
 @group(0) @binding(2) var<storage, read> status: array<f32>;
 @group(0) @binding(3) var<storage, read_write> weight: array<vec4<f32>>;
+fn at_weight(i: u32) -> vec4<f32> { return weight[i]; }
 @group(0) @binding(4) var<storage, read_write> moment1: array<vec4<f32>>;
+fn at_moment1(i: u32) -> vec4<f32> { return moment1[i]; }
 @group(0) @binding(5) var<storage, read_write> moment2: array<vec4<f32>>;
+fn at_moment2(i: u32) -> vec4<f32> { return moment2[i]; }
 
 @compute @workgroup_size(WORKGROUP)
 fn adamw(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let id = linear_id(gid, groups);
   if (id >= params.count4 || status[2] == 0.0) { return; }
-  let g = gradient[id] * status[1];
-  let m = moment1[id] + (g - moment1[id]) * params.rest1;
+  let g = at_gradient(id) * status[1];
+  let before1 = at_moment1(id);
+  let before2 = at_moment2(id);
+  let m = before1 + (g - before1) * params.rest1;
   // Written as a difference: 1 - beta2 rounded from float64 has no bias, beta2 in float32 has one.
-  let v = moment2[id] + (g * g - moment2[id]) * params.rest2;
+  let v = before2 + (g * g - before2) * params.rest2;
   moment1[id] = m;
   moment2[id] = v;
-  weight[id] = weight[id] * params.decay - params.rate * m / (sqrt(v) / params.correction + params.eps);
+  weight[id] = at_weight(id) * params.decay - params.rate * m / (sqrt(v) / params.correction + params.eps);
 }
 
 @group(0) @binding(4) var<storage, read_write> average: array<vec4<f32>>;
+fn at_average(i: u32) -> vec4<f32> { return average[i]; }
 
 @compute @workgroup_size(WORKGROUP)
 fn rmsprop(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let id = linear_id(gid, groups);
   if (id >= params.count4 || status[2] == 0.0) { return; }
-  let g = gradient[id] * status[1] + params.decay * weight[id];
-  let v = average[id] + (g * g - average[id]) * params.rest2;
+  let w = at_weight(id);
+  let g = at_gradient(id) * status[1] + params.decay * w;
+  let before = at_average(id);
+  let v = before + (g * g - before) * params.rest2;
   average[id] = v;
-  weight[id] = weight[id] - params.rate * g / (sqrt(v) + params.eps);
+  weight[id] = w - params.rate * g / (sqrt(v) + params.eps);
 }

@@ -13,7 +13,9 @@ struct Params {
 override BLOCK_ROWS: u32 = 32u;
 
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+fn at_x(i: u32) -> vec4<f32> { return x[i]; }
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+fn at_weight(i: u32) -> vec4<f32> { return weight[i]; }
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> inv_out: array<f32>;
 
@@ -24,20 +26,22 @@ fn forward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroup
   let base = row * params.width4;
   var sum = vec4<f32>(0.0);
   for (var c = 0u; c < params.width4; c++) {
-    let value = x[base + c];
+    let value = at_x(base + c);
     sum += value * value;
   }
   let mean = ((sum.x + sum.y) + (sum.z + sum.w)) / f32(params.width4 * 4u);
   let inv = 1.0 / sqrt(mean + params.eps);
   inv_out[row] = inv;
   for (var c = 0u; c < params.width4; c++) {
-    y[base + c] = x[base + c] * inv * weight[c];
+    y[base + c] = at_x(base + c) * inv * at_weight(c);
   }
 }
 
 @group(0) @binding(3) var<storage, read> dy: array<vec4<f32>>;
+fn at_dy(i: u32) -> vec4<f32> { return dy[i]; }
 @group(0) @binding(4) var<storage, read> inv_in: array<f32>;
 @group(0) @binding(5) var<storage, read_write> dx: array<vec4<f32>>;
+fn at_dx(i: u32) -> vec4<f32> { return dx[i]; }
 
 @compute @workgroup_size(WORKGROUP)
 fn backward_input(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -47,13 +51,14 @@ fn backward_input(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_wo
   let inv = inv_in[row];
   var sum = vec4<f32>(0.0);
   for (var c = 0u; c < params.width4; c++) {
-    sum += dy[base + c] * weight[c] * x[base + c];
+    sum += at_dy(base + c) * at_weight(c) * at_x(base + c);
   }
   let dot = (sum.x + sum.y) + (sum.z + sum.w);
   // In this order, because the cube of inv alone may underflow.
   let scale = dot * inv / f32(params.width4 * 4u) * inv * inv;
   for (var c = 0u; c < params.width4; c++) {
-    dx[base + c] += dy[base + c] * weight[c] * inv - x[base + c] * scale;
+    dx[base + c] = at_dx(base + c) +
+      (at_dy(base + c) * at_weight(c) * inv - at_x(base + c) * scale);
   }
 }
 
@@ -69,7 +74,7 @@ fn backward_weight(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_w
   var sum = vec4<f32>(0.0);
   for (var row = first; row < min(first + BLOCK_ROWS, params.rows); row++) {
     let at = row * params.width4 + channel;
-    sum += dy[at] * x[at] * inv_in[row];
+    sum += at_dy(at) * at_x(at) * inv_in[row];
   }
   partial[id] = sum;
 }

@@ -7,28 +7,33 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> gate: array<vec4<f32>>;
+fn at_gate(i: u32) -> vec4<f32> { return gate[i]; }
 @group(0) @binding(2) var<storage, read> up: array<vec4<f32>>;
+fn at_up(i: u32) -> vec4<f32> { return up[i]; }
 @group(0) @binding(3) var<storage, read_write> h: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let id = linear_id(gid, groups);
   if (id >= params.count4) { return; }
-  let z = gate[id];
-  h[id] = z / (1.0 + exp(-z)) * up[id];
+  let z = at_gate(id);
+  h[id] = z / (1.0 + exp(-z)) * at_up(id);
 }
 
 @group(0) @binding(1) var<storage, read> dh: array<vec4<f32>>;
+fn at_dh(i: u32) -> vec4<f32> { return dh[i]; }
 @group(0) @binding(2) var<storage, read_write> gate_io: array<vec4<f32>>;
+fn at_gate_io(i: u32) -> vec4<f32> { return gate_io[i]; }
 @group(0) @binding(3) var<storage, read_write> up_io: array<vec4<f32>>;
+fn at_up_io(i: u32) -> vec4<f32> { return up_io[i]; }
 
 @compute @workgroup_size(WORKGROUP)
 fn backward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let id = linear_id(gid, groups);
   if (id >= params.count4) { return; }
-  let z = gate_io[id];
+  let z = at_gate_io(id);
   let s = 1.0 / (1.0 + exp(-z));
-  let d = dh[id];
-  gate_io[id] = d * up_io[id] * (s + z * s * (1.0 - s));
+  let d = at_dh(id);
+  gate_io[id] = d * at_up_io(id) * (s + z * s * (1.0 - s));
   up_io[id] = d * z * s;
 }

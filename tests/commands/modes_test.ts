@@ -1,5 +1,11 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { changedNeeds, modeEntry, rangeText, readCatalog } from "../../commands/mode_catalog.ts";
+import {
+  changedNeeds,
+  modeEntry,
+  needsInWords,
+  rangeText,
+  readCatalog,
+} from "../../commands/mode_catalog.ts";
 import { catalogText } from "../../commands/modes.ts";
 import modesDoc from "../../docs/modes.md" with { type: "text" };
 import { pairLosses } from "../../losses/pair_losses.ts";
@@ -36,6 +42,10 @@ Deno.test("an entry says what a mode needs, and with which option it needs somet
   const [{ option, value, needs }] = bco.otherNeeds;
   assertEquals([option, value], ["rows", "unpaired"]);
   assertEquals(changedNeeds(bco.needs, needs), "single answers with a label");
+  const [moving, still] = [await loadMode("tr_dpo"), await loadMode("epsilon_dpo")].map(modeEntry);
+  const live = "the reference model during training";
+  assertEquals(needsInWords(moving.needs).reference, `${live}, which it moves`);
+  assertEquals(needsInWords(still.needs).reference, live);
 });
 
 Deno.test("ranges in words", () => {

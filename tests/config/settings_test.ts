@@ -1,6 +1,6 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { trainingSettings } from "../../trainer/config.ts";
-import { parseWith } from "./minimal.ts";
+import { messageOf, parseWith } from "./minimal.ts";
 
 function settingsOf(lines = "", overrides: readonly string[] = []) {
   const { config, mode } = parseWith(lines, overrides);
@@ -42,6 +42,8 @@ Deno.test("defaults of preference training", () => {
     seed: 42,
     dataSeed: 42,
     memoryBudget: 2 ** 31,
+    kernelTuning: "auto",
+    gradientCheckpointing: "auto",
     sharePrompt: true,
     samples: { prompts: 4, maxNewTokens: 48 },
     marginLog: { enabled: true, dir: "logs/dpo_margins", sampleSize: 64 },
@@ -121,4 +123,13 @@ Deno.test("--set wins over the file, and later ones over earlier", () => {
     [2e-5, 3, ["sigmoid", "sft"], [0.8, 1], "rmsprop", "a=b"],
   );
   assertEquals(s.saveTotalLimit, undefined);
+});
+
+Deno.test("gradient_checkpointing is true, false or auto", () => {
+  const read = (value: string) => settingsOf(`gradient_checkpointing: ${value}\n`);
+  const values = ["true", "false", "auto"].map((value) => read(value).gradientCheckpointing);
+  assertEquals(values, [true, false, "auto"]);
+  for (const wrong of ["none", "1", "null"]) {
+    assertStringIncludes(messageOf(() => read(wrong)), 'expected true, false or "auto"');
+  }
 });

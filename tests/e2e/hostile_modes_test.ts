@@ -61,8 +61,8 @@ const CASES: Record<string, Case> = {
     checkpoint: 1,
   },
   reads_keys: {
-    file: { needs: 'for (const _ of Deno.readDirSync("/root/.ssh"));' },
-    message: ['"needs" failed: Requires read access to "/root/.ssh"'],
+    file: { needs: 'for (const _ of Deno.readDirSync("/home/me/.ssh"));' },
+    message: ['"needs" failed: Requires read access to "/home/me/.ssh"'],
   },
   writes_outside: {
     file: { needs: 'Deno.writeTextFileSync("modes/dpo.ts", "")' },

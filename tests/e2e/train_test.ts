@@ -90,9 +90,15 @@ Deno.test({
       }
       child.kill("SIGKILL");
       await finish(child);
-      const rest = await program(train("config_dpo.yaml", `${folder}/parts`, "--resume"));
+      // No byte depends on which activations are kept.
+      const again = ["--resume", "--set", "gradient_checkpointing=true"];
+      const rest = await program(train("config_dpo.yaml", `${folder}/parts`, ...again));
       assertEquals(rest.code, 0, rest.stderr);
       assertStringIncludes(rest.stdout, "Resuming after step");
+      assertStringIncludes(
+        rest.stdout,
+        "4 of 4 layers compute activations again in the backward pass (4: everything)",
+      );
       assertEquals(
         await hashes(`${folder}/parts`, FILES),
         await hashes(`${folder}/whole`, FILES),

@@ -6,7 +6,7 @@ import {
 } from "../../gpu/kernels/attention.ts";
 import type { Kernel } from "../../gpu/pipeline.ts";
 import { WORKGROUP } from "../../gpu/pipeline.ts";
-import { f32Bits, type Program, type View } from "../../gpu/program.ts";
+import { f32Bits, type Input, type Program, type View } from "../../gpu/program.ts";
 import type { TokenizedExample } from "../../model/engine.ts";
 import { blocksOf, type Pack, packExamples } from "../../model/pack.ts";
 import type { AttentionShape } from "../reference/attention.ts";
@@ -56,11 +56,11 @@ export function attend(
   x: AttentionInputs,
 ): Record<AttentionResult, View> {
   const { heads, keyValueHeads, headDim } = variant;
-  const kernels = attentionKernels(rig.gpu, variant);
+  const kernels = attentionKernels(rig.gpu, variant, rig.inTextures);
   const queries = blocksOf(pack, variant.queryBlock), keys = blocksOf(pack, variant.keyBlock);
   const queryBlocks = rig.upload(queries), keyBlocks = rig.upload(keys);
   const mask = rig.upload(pack.mask);
-  const [q, k, v, dO] = [x.q, x.k, x.v, x.dO].map((data) => rig.upload(data));
+  const [q, k, v, dO] = [x.q, x.k, x.v, x.dO].map((data) => rig.input(rig.upload(data)));
   // Results start as garbage: everything must be written.
   const garbage = (like: Float32Array) => rig.upload(like.map(() => 7e7));
   const o = garbage(x.q), dq = garbage(x.q), dk = garbage(x.k), dv = garbage(x.v);
@@ -69,7 +69,7 @@ export function attend(
   const add = (
     program: Program,
     kernel: Kernel,
-    views: readonly View[],
+    views: readonly (View | Input)[],
     blocks: number,
     perHead: number,
   ) =>
@@ -82,7 +82,7 @@ export function attend(
     const common = [mask, q, k, v];
     const queryCount = queries.length / 2, keyCount = keys.length / 2;
     add(program, kernels.forward, [queryBlocks, ...common, o, stats], queryCount, heads);
-    add(program, kernels.delta, [dO, o, stats], pack.tokens, heads);
+    add(program, kernels.delta, [dO, rig.input(o), stats], pack.tokens, heads);
     const views = [...common, dO, stats];
     add(program, kernels.backwardQuery, [queryBlocks, ...views, dq], queryCount, heads);
     add(program, kernels.backwardKey, [keyBlocks, ...views, dk, dv], keyCount, keyValueHeads);

@@ -106,6 +106,11 @@ Deno.test("gather_rows backward adds to what is there, in the same order", async
   assertSameBits(twice.dTable, ascending({ ...c, dTable: ascending(c) }), "dtable twice");
 });
 
+rig.sameBits("gather_rows, which reads no textures,", async () => {
+  const [found] = await rig.finish([queue(makeCase([65, 31, 4], "normal", 6))]);
+  return found;
+});
+
 Deno.test("an embedding split over three bindings has the bytes of a whole one", async () => {
   const c = { ...makeCase([200, 600, 8], "normal", 2), dTable: new Random(3).normals(600 * 8) };
   const whole = await embed(c, 2 ** 20), split = await embed(c, 256 * 8 * 4);

@@ -34,7 +34,7 @@ function step(inputs: readonly Float32Array[], direction: Float64Array, h: numbe
 
 /** Compares grad . u with (f(x + h u) - f(x - h u)) / 2 h for f = dOut . out. */
 function check(name: string, lengths: readonly number[], outputs: number, queue: Queue): void {
-  Deno.test(`${name}: the GPU's gradient equals differences of its forward pass`, async () => {
+  rig.test(`${name}: the GPU's gradient equals differences of its forward pass`, async () => {
     const random = new Random(8);
     const inputs = lengths.map((length) => random.normals(length));
     const dOut = random.normals(outputs), total = lengths.reduce((a, b) => a + b);
@@ -132,12 +132,12 @@ check("log_softmax", [5 * 12], 5, ([logits], seeds) => {
   const targets = rig.upload(Uint32Array.of(3, 0, 11, 7, 7)), d = rig.upload(logits);
   const groups = [1, 1, 1] as const, operations = 1, params = [5, 12, 3, 0];
   const entry = (name: "accumulate" | "finish" | "backward") =>
-    kernel(rig.gpu, "log_softmax", name);
+    kernel(rig.gpu, "log_softmax", name, rig.inTextures);
   rig.run((program) => {
     const launch = () => ({ params, groups, operations });
-    program.add(entry("accumulate"), [d, targets, running], launch);
+    program.add(entry("accumulate"), [rig.input(d), targets, running], launch);
     program.add(entry("finish"), [running, out, lse, rig.zeros(5)], launch);
-    program.add(entry("backward"), [d, targets, lse, rig.upload(seeds)], launch);
+    program.add(entry("backward"), [rig.input(d, true), targets, lse, rig.upload(seeds)], launch);
   });
   return { out, gradients: [d] };
 });

@@ -73,7 +73,7 @@ async function run(c: Case, options: Options = {}): Promise<Result> {
   return { ...found, dw, dbias };
 }
 
-Deno.test("linear with bias and residual equals float64 at 8 shapes, 5 seeds", async () => {
+rig.test("linear with bias and residual equals float64 at 8 shapes, 5 seeds", async () => {
   for (const [s, shape] of SHAPES.entries()) {
     for (const [i, kind] of KINDS.entries()) {
       const c = makeCase(shape, kind, 10 * s + i), place = `${shape}, ${kind}`;
@@ -88,7 +88,17 @@ Deno.test("linear with bias and residual equals float64 at 8 shapes, 5 seeds", a
   }
 });
 
-Deno.test("linear without bias or residual has the bytes of zeros for them", async () => {
+rig.sameBits("linear", () => {
+  const c = makeCase([65, 28, 44], "normal", 5), random = new Random(6);
+  const start = {
+    dx: random.normals(65 * 28),
+    dw: random.normals(44 * 28),
+    dbias: random.normals(44),
+  };
+  return run({ ...c, ...start }, { first: false });
+});
+
+rig.test("linear without bias or residual has the bytes of zeros for them", async () => {
   const c = makeCase([31, 12, 44], "normal", 1);
   const zero = { ...c, bias: c.bias.map(() => 0), residual: c.residual.map(() => 0) };
   const full = await run(zero);
@@ -100,13 +110,13 @@ Deno.test("linear without bias or residual has the bytes of zeros for them", asy
   }
 });
 
-Deno.test("linear with a weight over three bindings has the bytes of a whole one", async () => {
+rig.test("linear with a weight over three bindings has the bytes of a whole one", async () => {
   const c = makeCase([37, 8, 600], "normal", 2);
   const whole = await run(c, { bias: false }), split = await run(c, { bias: false, limit: 8192 });
   for (const name of NAMES) assertSameBits(split[name], whole[name], `split ${name}`);
 });
 
-Deno.test("linear backward gives the same bytes twice and goes on adding", async () => {
+rig.test("linear backward gives the same bytes twice and goes on adding", async () => {
   const c = makeCase([67, 12, 28], "normal", 3), random = new Random(4);
   const start = {
     dx: random.normals(67 * 12),

@@ -1,7 +1,7 @@
 /** Gradient norm, clipping and updates on the GPU against PyTorch's numbers and a float64 twin. */
 import { assertEquals } from "@std/assert";
 import type { OptimizerSettings } from "../../model/engine.ts";
-import { Optimizer } from "../../model/optimizer.ts";
+import { Optimizer, PIECE_FLOATS } from "../../model/optimizer.ts";
 import { layOut, SlabSet } from "../../model/slabs.ts";
 import { assertClose, assertSameBits } from "../assert_close.ts";
 import torch from "../goldens/torch/optimizers.json" with { type: "json" };
@@ -25,6 +25,9 @@ const SETTINGS: OptimizerSettings = {
   step: 1,
 };
 
+/** A prime, so that repeated values are off every grid; values of two pieces and of a square, of a workgroup and of a vec4 of a third. */
+const PERIOD = 4099, WIDE = 2 * PIECE_FLOATS + 64 * 64 + 64 * 4 + 4;
+
 /** Parameters by name, each [1, n] and so with weight decay, or [n] and without. */
 type Tensors = Readonly<Record<string, Float32Array>>;
 
@@ -42,7 +45,13 @@ class Fixture {
     const layout = layOut(specs, limit, rig.gpu.capabilities.offsetAlignment);
     this.weights = new SlabSet(rig.gpu, layout, "weights");
     this.gradients = new SlabSet(rig.gpu, layout, "gradients");
-    this.optimizer = new Optimizer(rig.gpu, this.weights, this.gradients, kind);
+    this.optimizer = new Optimizer(
+      rig.gpu,
+      this.weights,
+      this.gradients,
+      kind,
+      rig.freshTextures(),
+    );
     for (const [name, value] of Object.entries(tensors)) this.weights.write(name, value);
   }
 
@@ -148,7 +157,7 @@ function expected(kind: Kind, w: Float32Array, g: Float32Array, factor: number, 
 }
 
 for (const kind of KIND) {
-  Deno.test(`${kind} over several slabs clips by the global norm and decays matrices only`, async () => {
+  rig.test(`${kind} over several slabs clips by the global norm and decays matrices only`, async () => {
     const random = new Random(1);
     const sizes = { a: 4, b: 1020, c: 124, norm1: 28, norm2: 4 };
     const make = (scale: number): Tensors =>
@@ -180,7 +189,30 @@ for (const kind of KIND) {
     }
   });
 
-  Deno.test(`${kind} leaves everything alone when a gradient is not finite`, async () => {
+  rig.sameBits(`${kind} of slabs in several pieces`, async () => {
+    const random = new Random(6);
+    const make = (scale: number) => repeat(random.normals(PERIOD, scale), WIDE);
+    const weights = { a: make(1), norm: make(1).slice(0, 68) };
+    const fixture = new Fixture(kind, weights, 2 ** 25), found: Record<string, Float32Array> = {};
+    for (const step of [1, 2]) {
+      const gradients = { a: make(0.1), norm: make(0.1).slice(0, 68) };
+      const { gradNorm } = await fixture.step(gradients, {
+        step,
+        maxGradNorm: 1,
+        weightDecay: 0.1,
+      });
+      found[`norm ${step}`] = Float32Array.of(gradNorm);
+    }
+    const { expAvg, expAvgSq } = fixture.optimizer;
+    const sets = { weights: fixture.weights, expAvgSq, ...(expAvg ? { expAvg } : {}) };
+    for (const [name, set] of Object.entries(sets)) {
+      for (const tensor of ["a", "norm"]) found[`${name} ${tensor}`] = await set.read(tensor);
+    }
+    fixture.destroy();
+    return found;
+  });
+
+  rig.test(`${kind} leaves everything alone when a gradient is not finite`, async () => {
     const random = new Random(2), weights = { a: random.normals(1024), norm: random.normals(68) };
     const fixture = new Fixture(kind, weights);
     const good = { a: random.normals(1024), norm: random.normals(68) };
@@ -212,7 +244,7 @@ for (const kind of KIND) {
   });
 }
 
-Deno.test("the norm of many gradients is exact to float32 and the same twice", async () => {
+rig.test("the norm of many gradients is exact to float32 and the same twice", async () => {
   const random = new Random(3);
   // 300,000 values: 4,688 partial sums, folded twice.
   for (const scale of [1, 1e-3, 1e3]) {
@@ -224,7 +256,7 @@ Deno.test("the norm of many gradients is exact to float32 and the same twice", a
   }
 });
 
-Deno.test("gradients of zero give norm 0, and weights stay without decay", async () => {
+rig.test("gradients of zero give norm 0, and weights stay without decay", async () => {
   for (const kind of KIND) {
     const w = new Random(4).normals(20), fixture = new Fixture(kind, { w });
     const { gradNorm, finite } = await fixture.step({}, { maxGradNorm: 1 });
@@ -236,19 +268,25 @@ Deno.test("gradients of zero give norm 0, and weights stay without decay", async
 
 Deno.test("an update of more than 65,535 workgroups reaches every weight", async () => {
   // One vec4 an invocation: 64 * 4 weights a workgroup; the gradients repeat with a prime period.
-  const period = 4099, count = 65_536 * 64 * 4 + 4, random = new Random(5);
-  const piece = random.normals(period, 1e-3), g = new Float32Array(count);
-  for (let at = 0; at < count; at += period) g.set(piece.subarray(0, count - at), at);
+  const count = 65_536 * 64 * 4 + 4, piece = new Random(5).normals(PERIOD, 1e-3);
+  const g = repeat(piece, count);
   const fixture = new Fixture("rmsprop", { w: new Float32Array(count) }, 2 ** 27);
   const { gradNorm } = await fixture.step({ w: g });
   assertClose([gradNorm], [norm(g)], { relativeMax: 1e-6 }, "optimizer norm of 16,777,220");
-  const w = await fixture.weights.read("w"), first = w.slice(0, period);
-  const twin = expected("rmsprop", zero(period), piece, 1, 0).weights;
+  const w = await fixture.weights.read("w"), first = w.slice(0, PERIOD);
+  const twin = expected("rmsprop", zero(PERIOD), piece, 1, 0).weights;
   assertClose(first, twin, { relativeMax: 1e-6 }, "optimizer, many workgroups");
   let different = 0;
-  for (let i = 0; i < count; i++) if (w[i] !== first[i % period]) different++;
+  for (let i = 0; i < count; i++) if (w[i] !== first[i % PERIOD]) different++;
   assertEquals(different, 0);
   fixture.destroy();
 });
 
 const zero = (count: number): Float32Array => new Float32Array(count);
+
+/** `count` values that repeat some. */
+function repeat(values: Float32Array, count: number): Float32Array {
+  const all = zero(count);
+  for (let at = 0; at < count; at += values.length) all.set(values.subarray(0, count - at), at);
+  return all;
+}

@@ -90,8 +90,8 @@ Deno.test("bytes are counted, rounded up to 16, and given back once", () => {
   const before = rig.gpu.bytes, buffer = rig.gpu.createBuffer("seventeen", 17);
   assertEquals(rig.gpu.bytes - before, 32);
   assert(rig.gpu.peakBytes >= rig.gpu.bytes);
-  rig.gpu.destroyBuffer(buffer);
-  rig.gpu.destroyBuffer(buffer);
+  rig.gpu.destroyMemory(buffer);
+  rig.gpu.destroyMemory(buffer);
   assertEquals(rig.gpu.bytes, before);
 });
 

@@ -1,11 +1,22 @@
 /**
  * Puts data on the GPU, runs programs, reads many results with one read-back (each costs 11 ms) and
- * frees everything. Opened once for a test file.
+ * frees everything. Opened once for a test file. Tests can be run with both kinds of inputs that kernels
+ * read: buffers and textures.
  */
 import { type Gpu, openGpu } from "../../gpu/device.ts";
+import { copyToTexture, InputTextures } from "../../gpu/input_textures.ts";
 import type { Kernel } from "../../gpu/pipeline.ts";
-import { type Launch, Program, type Sizes, type View } from "../../gpu/program.ts";
-import { printMargins } from "../assert_close.ts";
+import { type Input, type Launch, Program, type Sizes, type View } from "../../gpu/program.ts";
+import { assertSameBits, printMargins } from "../assert_close.ts";
+
+/** Where kernels read their inputs. */
+export const INPUT_KINDS = ["buffers", "textures"] as const;
+export type InputKind = typeof INPUT_KINDS[number];
+
+/** As many inputs as a kernel has, and floats of each: what an optimizer updates at a time. */
+const SLOTS = 4, SLOT_FLOATS = 1 << 21;
+/** Floats of a texture that are NaN before a program runs: what it did not copy, it must not use. */
+const POISON_FLOATS = 1 << 17;
 
 /** Zeros, under the type that uploads and results share. */
 export function zeroValues(count: number): Float32Array {
@@ -17,6 +28,8 @@ export class Rig {
   readonly #buffers: GPUBuffer[] = [];
   readonly #programs: Program[] = [];
   readonly #others: (() => void)[] = [];
+  #kind: InputKind = "buffers";
+  #slots: { readonly textures: InputTextures; readonly poison: GPUBuffer } | undefined;
 
   constructor(gpu: Gpu) {
     this.gpu = gpu;
@@ -27,9 +40,73 @@ export class Rig {
     const rig = new Rig(await openGpu());
     Deno.test.afterAll(() => {
       printMargins();
+      rig.#slots?.textures.destroy();
       rig.gpu.destroy();
     });
     return rig;
+  }
+
+  /** Whether kernels have to be compiled for inputs in textures. */
+  get inTextures(): boolean {
+    return this.#kind === "textures";
+  }
+
+  /** Textures for the programs of now, full of NaN; none where kernels read buffers. */
+  freshTextures(): InputTextures | undefined {
+    if (!this.inTextures) return undefined;
+    this.#slots ??= this.#makeSlots();
+    const { textures, poison } = this.#slots, encoder = this.gpu.device.createCommandEncoder();
+    for (const slot of textures.slots) {
+      copyToTexture(encoder, { buffer: poison, offset: 0 }, POISON_FLOATS, slot);
+    }
+    this.gpu.submit(encoder);
+    return textures;
+  }
+
+  #makeSlots() {
+    const textures = new InputTextures(this.gpu, Array(SLOTS).fill(SLOT_FLOATS));
+    const poison = this.gpu.createBuffer("poison", POISON_FLOATS * 4);
+    this.gpu.write(poison, new Float32Array(POISON_FLOATS).fill(NaN));
+    return { textures, poison };
+  }
+
+  /** Runs `work` with inputs of a kind. */
+  async with<T>(kind: InputKind, work: () => T | Promise<T>): Promise<T> {
+    this.#kind = kind;
+    try {
+      return await work();
+    } finally {
+      this.#kind = "buffers";
+    }
+  }
+
+  /** Registers a test for each kind of inputs. */
+  test(name: string, work: () => void | Promise<void>): void {
+    for (const kind of INPUT_KINDS) {
+      const ignore = kind === "textures" && !this.gpu.capabilities.storageTextures;
+      const why = ignore ? " (not readable here)" : "";
+      const fn = () => this.with(kind, work);
+      Deno.test({ name: `${name}, inputs in ${kind}${why}`, ignore, fn });
+    }
+  }
+
+  /** Registers a test that what `work` finds has the same bits with both kinds of inputs. */
+  sameBits(name: string, work: () => Promise<Readonly<Record<string, Float32Array>>>): void {
+    const ignore = !this.gpu.capabilities.storageTextures;
+    const why = ignore ? " (not readable here)" : "";
+    const fn = async () => {
+      const buffers = await this.with("buffers", work);
+      const textures = await this.with("textures", work);
+      for (const [result, values] of Object.entries(buffers)) {
+        assertSameBits(textures[result], values, `${name}, ${result}, textures against buffers`);
+      }
+    };
+    Deno.test({ name: `${name} has the same bits with inputs in textures${why}`, ignore, fn });
+  }
+
+  /** All of a view as what a kernel reads. */
+  input(view: View, inPlace = false): Input {
+    return { view, floats: () => view.size / 4, inPlace };
   }
 
   /** A buffer with the given values. */
@@ -54,7 +131,7 @@ export class Rig {
 
   /** Adds steps to a new program and runs it once with the given sizes. */
   run(build: (program: Program) => void, sizes: Sizes = {}): Program {
-    const program = new Program(this.gpu);
+    const program = new Program(this.gpu, this.freshTextures());
     this.#programs.push(program);
     build(program);
     program.run(sizes);
@@ -62,7 +139,7 @@ export class Rig {
   }
 
   /** Runs one kernel. */
-  dispatch(kernel: Kernel, views: readonly View[], launch: Launch): void {
+  dispatch(kernel: Kernel, views: readonly (View | Input)[], launch: Launch): void {
     this.run((program) => program.add(kernel, views, () => launch));
   }
 
@@ -83,7 +160,7 @@ export class Rig {
     }
     this.gpu.submit(encoder);
     const data = await this.gpu.read(all, size);
-    this.gpu.destroyBuffer(all);
+    this.gpu.destroyMemory(all);
     this.free();
     at = 0;
     return cases.map((one) => {
@@ -100,7 +177,7 @@ export class Rig {
   free(): void {
     for (const program of this.#programs) program.destroy();
     for (const destroy of this.#others) destroy();
-    for (const buffer of this.#buffers) this.gpu.destroyBuffer(buffer);
+    for (const buffer of this.#buffers) this.gpu.destroyMemory(buffer);
     this.#programs.length = this.#others.length = this.#buffers.length = 0;
   }
 }

@@ -62,6 +62,11 @@ for (const sign of [1, -1] as const) {
   });
 }
 
+rig.sameBits("rope, which reads no textures,", async () => {
+  const [found] = await rig.finish([queue(makeCase([31, 2, 26], "normal", 78), 1)]);
+  return found;
+});
+
 Deno.test("rope backward undoes rope forward, and repeats its bytes", async () => {
   const c = makeCase([31, 2, 26], "normal", 77);
   const [back, once, again] = await rig.finish([queue(c, 1, -1), queue(c, -1), queue(c, -1)]);

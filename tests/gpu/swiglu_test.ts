@@ -37,7 +37,7 @@ function queue(c: Case): Record<"h" | "dGate" | "dUp", View> {
   return { h, dGate: gate, dUp: up };
 }
 
-Deno.test("swiglu equals float64 at 8 shapes, 5 seeds", async () => {
+rig.test("swiglu equals float64 at 8 shapes, 5 seeds", async () => {
   const cases = SHAPES.flatMap((shape, s) =>
     KINDS.map((kind, i) => makeCase(shape, kind, 10 * s + i))
   );
@@ -51,20 +51,25 @@ Deno.test("swiglu equals float64 at 8 shapes, 5 seeds", async () => {
   }
 });
 
-Deno.test("swiglu backward gives the same bytes twice", async () => {
+rig.test("swiglu backward gives the same bytes twice", async () => {
   const c = makeCase([31, 52], "normal", 99);
   const [first, again] = await rig.finish([queue(c), queue(c)]);
   assertSameBits(again.dGate, first.dGate, "dgate");
   assertSameBits(again.dUp, first.dUp, "dup");
 });
 
-Deno.test("swiglu of gates of +-1e4 is exact at the saturated ends", async () => {
+rig.test("swiglu of gates of +-1e4 is exact at the saturated ends", async () => {
   const gate = Float32Array.of(1e4, -1e4, 200, -200), up = Float32Array.of(2, 2, -3, -3);
   const dh = Float32Array.of(1, 1, 1, 1);
   const [found] = await rig.finish([queue({ tokens: 1, width: 4, gate, up, dh })]);
   assertEquals([...found.h].map((x) => x + 0), [2e4, 0, -600, 0]);
   assertEquals([...found.dGate].map((x) => x + 0), [2, 0, -3, 0]);
   assertEquals([...found.dUp].map((x) => x + 0), [1e4, 0, 200, 0]);
+});
+
+rig.sameBits("swiglu", async () => {
+  const [found] = await rig.finish([queue(makeCase([123, 44], "normal", 98))]);
+  return found;
 });
 
 Deno.test("swiglu over 65,536 workgroups computes every element", async () => {

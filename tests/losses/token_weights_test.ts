@@ -1,5 +1,5 @@
-import { assertEquals } from "@std/assert";
-import { lengthWeights, policyWeight } from "../../losses/token_weights.ts";
+import { assertEquals, assertThrows } from "@std/assert";
+import { lengthWeights, pairTokenWeights, policyWeight } from "../../losses/token_weights.ts";
 import { assertClose } from "./assert_close.ts";
 import zoo from "./zoo_goldens.json" with { type: "json" };
 
@@ -23,6 +23,17 @@ Deno.test("lengthWeights() and the sums they make equal the golden rows", () => 
   });
   assertEquals([...lengthWeights(3, 1, 1)], [1, 1, 1]);
   assertEquals([...lengthWeights(3, 9, 0)], [1, 1, 1]);
+});
+
+Deno.test("pairTokenWeights() is the golden rows of pairs side by side, and 1 behind them", () => {
+  const order = [0, 2, 1, 3];
+  const lengths = Uint32Array.from([...order.map((row) => golden.completion_lens[row]), 3, 2]);
+  const rows = order.flatMap((row) => scored(row, golden.ld_token_weights[row]));
+  assertEquals([...pairTokenWeights(lengths, golden.ld_alpha, 4)!], [...rows, 1, 1, 1, 1, 1]);
+  const pairs = lengths.subarray(0, 4);
+  assertEquals([...pairTokenWeights(pairs, golden.ld_alpha)!], rows);
+  assertEquals(pairTokenWeights(pairs, undefined), undefined);
+  assertThrows(() => pairTokenWeights(pairs, 0.5, 3), RangeError, "not 3");
 });
 
 Deno.test("policyWeight() equals the golden answers and pairs", () => {

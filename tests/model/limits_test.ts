@@ -1,10 +1,19 @@
 /** Numbers that are not finite, memory that does not grow, requests that do not fit. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { GpuError } from "../../gpu/error.ts";
 import { openGpu } from "../../gpu/device.ts";
 import type { TokenizedExample } from "../../model/engine.ts";
 import { ModelError } from "../../model/error.ts";
 import type { LlamaEngine } from "../../model/llama.ts";
+import { planMemory } from "../../model/memory.ts";
+import { parameterList } from "../../model/param_table.ts";
+import { layOut } from "../../model/slabs.ts";
 import {
   adamw,
   assertSameTensors,
@@ -194,6 +203,33 @@ Deno.test("a binding too small for a parameter or for a row is refused by name",
   assertEquals(narrow.bytes, held);
   narrow.destroy();
   assertEquals(gpu.bytes, before);
+});
+
+Deno.test("of two models side by side the wider one bounds what a chunk binds", async () => {
+  const narrow = await openGpu({ bindingLimit: 2 ** 20 });
+  const { bindingLimit, offsetAlignment } = narrow.capabilities;
+  const wide = { ...SMALL, hiddenSize: 768, intermediateSize: 1000 };
+  const plan = (config: typeof SMALL, beside?: typeof SMALL, leastTokens = 1) =>
+    planMemory(narrow, config, layOut(parameterList(config), bindingLimit, offsetAlignment), {
+      budget: 2 ** 40,
+      tokens: 600,
+      scored: 400,
+      leastTokens,
+      leastScored: 1,
+      beside,
+    });
+  // 2^18 values of f32 are 262 rows of 1000, and 341 of 768.
+  const limited = { tokens: 262, scored: 341, vocabularyChunk: 256 };
+  assertEquals(plan(SMALL).capacity, { ...limited, tokens: 600, scored: 400 });
+  for (const [own, beside] of [[wide], [wide, SMALL], [SMALL, wide]]) {
+    const { capacity, largestBinding } = plan(own, beside);
+    assertEquals(capacity, limited);
+    assertEquals(largestBinding, 262 * 1000 * 4);
+  }
+  const error = assertThrows(() => plan(SMALL, wide, 263), GpuError);
+  assertStringIncludes(error.message, "a row of 263 tokens (1 scored)");
+  assertStringIncludes(error.message, "which holds 262 tokens (341 scored)");
+  narrow.destroy();
 });
 
 Deno.test("rows that fit no chunk, positions or vocabulary are refused by name", async () => {

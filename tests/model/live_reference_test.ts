@@ -7,7 +7,7 @@ import epsilonDpo from "../../modes/epsilon_dpo.ts";
 import trDpo from "../../modes/tr_dpo.ts";
 import { ConfigError } from "../../trainer/error.ts";
 import type { Modifiers } from "../../trainer/needs.ts";
-import { liveReference } from "../../trainer/reference_cache.ts";
+import { liveReference, movingReference } from "../../trainer/reference_cache.ts";
 import type { TrainingRun } from "../../trainer/run.ts";
 import { train } from "../../trainer/trainer.ts";
 import {
@@ -34,7 +34,7 @@ const kinds: Record<string, Kind> = {
   tr_dpo: { mode: trDpo as LossMode, options: { sync_steps: 2, alpha: 0.3 } },
   "dpo with sync_ref_model": {
     mode: dpo as LossMode,
-    modifiers: { referenceSync: { steps: 1, alpha: 0.25 } },
+    modifiers: { referenceSync: { steps: 2, alpha: 0.25 } },
   },
 };
 
@@ -48,11 +48,6 @@ async function trained(
   const { tokens, scored } = engine.plan.capacity;
   const frozen = await engineOf(gpu, model, { optimizer: undefined, tokens, scored });
   engine.attachReference(frozen);
-  const moving = {
-    blend: (alpha: number) => frozen.blend(engine, alpha),
-    weights: () => frozen.weights(),
-    restore: frozen.restore.bind(frozen),
-  };
   try {
     await train({
       settings: { ...settings, saveSteps: 1, saveTotalLimit: 1, learningRate: 0.01 },
@@ -60,7 +55,7 @@ async function trained(
       modeOptions: { ...defaultOptions(mode.options), ...options },
       modifiers,
       engine,
-      reference: liveReference(frozen, { moving }),
+      reference: liveReference(frozen, { moving: movingReference(frozen, engine) }),
       policyIsReference: true,
       train: { length: rows.length, get: (i) => rows[i] },
       validation: { length: 3, get: (i) => rows[i] },
@@ -95,10 +90,8 @@ for (const [name, kind] of Object.entries(kinds)) {
         if (kind.mode.name === "epsilon_dpo") {
           assert(lines.some((line) => line["kl/avg_steps"] !== 0), "no pair took a step");
         } else {
-          const every = kind.modifiers ? 1 : 2;
           const synced = lines.filter((line) => "reference/synced" in line);
-          const due = (_: unknown, i: number) => (i + 1) % every === 0 ? 1 : 0;
-          assertEquals(synced.map((line) => line["reference/synced"]), synced.map(due));
+          assertEquals(synced.map((line) => line["reference/synced"]), [0, 1, 0, 1]);
         }
         for (const stop of [1, 2, 3]) {
           await withFolder(async (other) => {
@@ -113,7 +106,7 @@ for (const [name, kind] of Object.entries(kinds)) {
 }
 
 Deno.test({
-  name: "a run whose reference moves refuses a checkpoint without reference weights (needs files)",
+  name: "a moving and a fixed reference refuse each other's checkpoints (needs files)",
   ignore: !FILES_ALLOWED,
   async fn() {
     await withFolder(async (folder) => {
@@ -124,6 +117,15 @@ Deno.test({
         () => trained(moving, folder, { resume: "newest" }),
         ConfigError,
         "no reference weights",
+      );
+    });
+    await withFolder(async (folder) => {
+      const modifiers = { referenceSync: { steps: 1, alpha: 0.5 } };
+      await trained({ mode: dpo as LossMode, modifiers }, folder, stopAfter(1));
+      await assertRejects(
+        () => trained({ mode: dpo as LossMode }, folder, { resume: "newest" }),
+        ConfigError,
+        "its reference has moved",
       );
     });
   },

@@ -8,7 +8,11 @@ import type { LossMode, Options, ScoreBatch } from "../../losses/loss_mode.ts";
 import { pairLosses } from "../../losses/pair_losses.ts";
 import type { LlamaEngine } from "../../model/llama.ts";
 import type { TrainingDataset } from "../../trainer/decision_set.ts";
-import { liveReference, type ReferenceLogps } from "../../trainer/reference_cache.ts";
+import {
+  liveReference,
+  movingReference,
+  type ReferenceLogps,
+} from "../../trainer/reference_cache.ts";
 import { noteMargin } from "../assert_close.ts";
 import { labelledRows, pairRows, rotatedRows, trainSteps } from "./golden_curve.ts";
 import { engineOf, openForTests, printMarginsAtEnd } from "./small_engine.ts";
@@ -54,11 +58,7 @@ async function openReference(
   })));
   return liveReference(frozen, {
     ldAlpha: modifiers?.ldAlpha,
-    moving: {
-      blend: (alpha) => frozen.blend(engine, alpha),
-      weights: () => frozen.weights(),
-      restore: (tensors) => frozen.restore(tensors),
-    },
+    moving: movingReference(frozen, engine),
   });
 }
 

@@ -1,6 +1,7 @@
-import { assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import type { Json, LossMode } from "../../losses/loss_mode.ts";
 import betaDpo from "../../modes/beta_dpo.ts";
+import dpo from "../../modes/dpo.ts";
 import risk from "../../modes/risk.ts";
 import sft from "../../modes/sft.ts";
 import { NumbersError } from "../../trainer/error.ts";
@@ -76,6 +77,25 @@ Deno.test("beta_dpo is evaluated at beta_0 over all pairs", async () => {
   const state = { threshold: { M0: 4, sigma: 2 } };
   const { metrics } = await evaluate(request(betaDpo, state));
   assertEquals(metrics["eval_loss"], metrics["eval_loss_beta0"]);
+});
+
+Deno.test("use_weighting weights both losses of an evaluation alike", async () => {
+  const asked = request(dpo, null);
+  const engine: EvaluationRequest["engine"] = {
+    async score(examples) {
+      const scores = await asked.engine.score(examples);
+      // Likelihoods that differ from pair to pair, so that no common factor passes for the weights.
+      return { ...scores, logSumP2: scores.logps.map((_, t) => -1 - 0.5 * Math.sin(t)) };
+    },
+  };
+  const losses = async (useWeighting: boolean) => {
+    const { metrics } = await evaluate({ ...asked, engine, modifiers: { useWeighting } });
+    return [metrics["eval_loss"], metrics["eval_loss_beta0"]];
+  };
+  const [weighted, weighted0] = await losses(true);
+  const [plain, plain0] = await losses(false);
+  assertEquals([weighted0, plain0], [weighted, plain]);
+  assert(Math.abs(weighted - plain) > 1e-2, `${weighted}, unweighted ${plain}`);
 });
 
 Deno.test("sft is evaluated without reference, rewards or rejected answers", async () => {

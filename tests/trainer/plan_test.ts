@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import type { DataReport } from "../../data/load.ts";
 import { defaultOptions } from "../../losses/options.ts";
 import type { LossMode } from "../../losses/loss_mode.ts";
+import type { Level } from "../../model/recompute.ts";
 import risk from "../../modes/risk.ts";
 import { planLines, runSize } from "../../trainer/plan.ts";
 import { settings } from "./fake_run.ts";
@@ -72,6 +73,32 @@ Deno.test("the plan says rows, drops by frequency, steps, decision size, memory 
     "Note: risk makes 1",
     "Note: the warm-up ",
   ]);
+});
+
+Deno.test("the plan says which layers compute what again", () => {
+  const mode = risk as LossMode, modeOptions = defaultOptions(risk.options);
+  const line = (levels?: readonly Level[]) =>
+    planLines({
+      settings,
+      mode,
+      modeOptions,
+      train: report,
+      memory: { needed: 1, budget: 2, levels },
+    }).find((text) => text.startsWith("Gradient checkpointing: "))?.slice(24);
+  assertEquals(line(), undefined);
+  assertEquals(
+    line(["nothing", "nothing"]),
+    "off, all activations are kept for the backward pass",
+  );
+  assertEquals(
+    line(["nothing", "elementwise", "elementwise"]),
+    "2 of 3 layers compute activations again in the backward pass (2: norms and gated activations)",
+  );
+  assertEquals(
+    line(["products", "attention"]),
+    "2 of 2 layers compute activations again in the backward pass (1: all but attention; " +
+      "1: everything)",
+  );
 });
 
 Deno.test("the plan counts labels where rows have them", () => {

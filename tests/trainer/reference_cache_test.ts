@@ -59,6 +59,12 @@ test("cached sums are the live ones to the bit, computed once", async (folder) =
   const second = request(folder);
   assertEquals((await cachedReference(second.asked)).sums(examples), expected);
   assertEquals(second.engine.scoreCalls, 0);
+  // The file has every token's, so that ld_alpha may differ from run to run.
+  const weighted = request(folder, { ldAlpha: 0.5 });
+  const live = liveReference(new FakeEngine(VOCABULARY, startWeight), { ldAlpha: 0.5 });
+  assertEquals((await cachedReference(weighted.asked)).sums(examples), await live.sums(examples));
+  assertNotEquals(await live.sums(examples), expected);
+  assertEquals(weighted.engine.scoreCalls, 0);
   const other = request(folder, { key: { ...key, data: "c" } });
   await cachedReference(other.asked);
   assertEquals(other.engine.scoreCalls, 3);

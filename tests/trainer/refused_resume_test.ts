@@ -3,8 +3,11 @@ import dpo from "../../modes/dpo.ts";
 import { ReportFileError } from "../../report/json_lines.ts";
 import { ConfigError } from "../../trainer/error.ts";
 import { FileError } from "../../trainer/file_error.ts";
+import type { MovingReference } from "../../trainer/reference_cache.ts";
+import { restoreReference } from "../../trainer/restore.ts";
 import type { TrainingRun } from "../../trainer/run.ts";
 import { train } from "../../trainer/trainer.ts";
+import { checkpointState } from "./checkpoint_state.ts";
 import {
   fakeRun,
   FILES_ALLOWED,
@@ -112,6 +115,36 @@ test("a moment or a weight that an engine does not get back is refused", async (
       await assertRejects(() => train(run), ConfigError, "exp_avg_sq.bigram.weight");
     } else await assertRejects(() => train(run), ConfigError, `lacks the tensor "${name}"`);
   }
+});
+
+Deno.test("a moving reference that does not get back every tensor is refused", async () => {
+  const shape = [7, 7], names = ["bigram.weight", "head.weight"];
+  const taken: string[] = [];
+  const reference: MovingReference = {
+    parameterShapes: new Map(names.map((name) => [name, shape])),
+    blend: () => {},
+    async *weights() {},
+    async restore(tensors) {
+      for await (const { name } of tensors) taken.push(name);
+    },
+  };
+  const restored = (saved: readonly string[]) => {
+    const tensors = () => saved.map((name) => ({ name, shape, data: new Float32Array(49) }));
+    return restoreReference(reference, {
+      path: "runs/a/step-000002",
+      state: checkpointState(2),
+      weights: tensors,
+      moments: tensors,
+      reference: tensors,
+    });
+  };
+  await restored(names);
+  assertEquals(taken, names);
+  await assertRejects(
+    () => restored(["bigram.weight"]),
+    ConfigError,
+    'from "runs/a/step-000002": it lacks the tensor "head.weight", which the reference has',
+  );
 });
 
 test("another reference and another chunk plan are told, unknown ones are not", async (folder) => {

@@ -60,6 +60,11 @@ Deno.test("use_weighting gives each pair the product of its answers' likelihoods
   // Means of log p + 1: -(1 + 2 + 3) / 3 + 1 = -1 and -3; -4 and 0.
   assertEquals([...batch.pairWeights!], [Math.exp(-1) * Math.exp(-3), Math.exp(-4) * 1]);
   assertEquals([...batch.chosen.logSumP2!], [-3, -1]);
+  // Likelihoods are those of whole answers, with and without factors of tokens.
+  const both = { ...modifiers, ldAlpha: 0.5 };
+  const again = await scoreSet({ engine: engineOf(), reference, needs, modifiers: both }, two, "");
+  assertEquals(again.batch.pairWeights, batch.pairWeights);
+  assertEquals(again.batch.chosen.logSumP2, batch.chosen.logSumP2);
 });
 
 Deno.test("prompts are scored behind the pairs and have seeds of their own", async () => {
@@ -77,6 +82,16 @@ Deno.test("prompts are scored behind the pairs and have seeds of their own", asy
     prompt: Float64Array.of(5, 6),
   };
   assertEquals([...tokenSeeds(scored, seeds, 1)], [1, 1, 1, 3, 2, 4, 4, 5, 5, 6]);
+  const modifiers = { ldAlpha: 0.5 };
+  const weighted = await scoreSet({ engine: engineOf(), needs, modifiers }, two, "");
+  assertEquals(weighted.batch.prompt, scored.batch.prompt);
+  assertEquals([...tokenSeeds(weighted, seeds, 1)], [1, 0.5, 0.5, 3, 2, 4, 2, 5, 5, 6]);
+});
+
+Deno.test("a prompt may be longer than a call has room for arguments", () => {
+  const long = { ...two[0], prompt: new Uint32Array(300_000).fill(3) };
+  const [, { prompt, answers }] = askedExamples([long], { tokens: ["promptLogp"] });
+  assertEquals([prompt.length, answers[0].ids.length, answers[0].ids.at(-1)], [1, 300_000, 7]);
 });
 
 Deno.test("a mismatched answer is scored and learns nothing; labels come along", async () => {

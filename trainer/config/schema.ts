@@ -153,6 +153,17 @@ export const configSchema = z.strictObject({
   memory_budget: byteSize().prefault("2GiB").describe(
     'GPU memory a run may plan with: bytes, or a size like "2GiB". Default: "2GiB"',
   ),
+  kernel_tuning: byDefault(
+    oneOf(["auto", "measure", "off"]),
+    "auto",
+    "Measure kernels at first use and keep the fastest: auto where they are not known already",
+  ),
+  gradient_checkpointing: byDefault(
+    z.union([z.boolean(), z.literal("auto")], { error: 'expected true, false or "auto"' }),
+    "auto",
+    "Compute activations again in the backward pass instead of keeping them: true in every layer, " +
+      "false in none, auto in as many layers as memory_budget asks for",
+  ),
   share_prompt: byDefault(flag(), true, "Run the prompt of a pair once for both answers"),
   eval_at_start: byDefault(flag(), false, "Evaluate before the first step as well"),
   save_total_limit: byDefault(

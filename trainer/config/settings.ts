@@ -54,6 +54,9 @@ export interface TrainingSettings {
   /** Seed of split, shuffling and random weights. */
   readonly dataSeed: number;
   readonly memoryBudget: number;
+  readonly kernelTuning: "auto" | "measure" | "off";
+  /** Which layers compute activations again; "auto": as many as the budget asks for. */
+  readonly gradientCheckpointing: boolean | "auto";
   readonly sharePrompt: boolean;
   readonly samples: { readonly prompts: number; readonly maxNewTokens: number };
   readonly marginLog: {
@@ -125,6 +128,8 @@ export function trainingSettings(config: Config, mode: string): TrainingSettings
     seed: config.seed ?? dataset.seed,
     dataSeed: dataset.seed,
     memoryBudget: config.memory_budget,
+    kernelTuning: config.kernel_tuning,
+    gradientCheckpointing: config.gradient_checkpointing,
     sharePrompt: config.share_prompt,
     samples: { prompts: config.samples.prompts, maxNewTokens: config.samples.max_new_tokens },
     marginLog: marginLog(config, mode),

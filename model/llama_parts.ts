@@ -1,0 +1,74 @@
+/** What a Llama-type model is made of on the GPU: its plan, its memory and its programs. */
+import type { Gpu } from "../gpu/device.ts";
+import { InputTextures } from "../gpu/input_textures.ts";
+import { attentionVariant } from "../gpu/kernels/attention.ts";
+import { readsTextures } from "../gpu/tuning.ts";
+import { Activations } from "./activations.ts";
+import { ChunkInputs } from "./chunk_inputs.ts";
+import { Decoder } from "./decoder.ts";
+import { ModelError } from "./error.ts";
+import { inputSlots } from "./input_slots.ts";
+import type { LlamaConfig } from "./llama_config.ts";
+import { Logits } from "./logits.ts";
+import { type MemoryPlan, type MemoryRequest, planMemory } from "./memory.ts";
+import { Optimizer } from "./optimizer.ts";
+import { parameterList } from "./param_table.ts";
+import { layOut, SlabSet } from "./slabs.ts";
+
+export interface EngineParts {
+  readonly plan: MemoryPlan;
+  readonly weights: SlabSet;
+  /** Absent for a frozen model, like the optimizer. */
+  readonly gradients: SlabSet | undefined;
+  readonly optimizer: Optimizer | undefined;
+  readonly textures: InputTextures | undefined;
+  readonly activations: Activations;
+  readonly inputs: ChunkInputs;
+  readonly decoder: Decoder;
+  readonly logits: Logits;
+}
+
+/**
+ * Plans and allocates a model.
+ *
+ * @throws GpuError when it does not fit; ModelError when the kernels cannot take its shape
+ */
+export function buildParts(gpu: Gpu, config: LlamaConfig, request: MemoryRequest): EngineParts {
+  const { headDim, numAttentionHeads, numKeyValueHeads } = config;
+  if (headDim % 4 !== 0) {
+    throw new ModelError(`Cannot run the model: its head size ${headDim} is no multiple of 4`);
+  }
+  const { bindingLimit, offsetAlignment } = gpu.capabilities;
+  const layout = layOut(parameterList(config), bindingLimit, offsetAlignment);
+  const plan = planMemory(gpu, config, layout, request);
+  const { capacity, levels } = plan;
+  const { optimizer: kind, beside } = request;
+  const trainable = kind !== undefined;
+  const weights = new SlabSet(gpu, layout, "weights");
+  const gradients = trainable ? new SlabSet(gpu, layout, "gradients") : undefined;
+  const textures = readsTextures(gpu)
+    ? new InputTextures(gpu, inputSlots({ config, layout, capacity, trainable, beside }))
+    : undefined;
+  const optimizer = trainable ? new Optimizer(gpu, weights, gradients!, kind, textures) : undefined;
+  const mixes = beside !== undefined;
+  const activations = new Activations(gpu, config, capacity, { levels, mixes });
+  const variant = attentionVariant(headDim, numAttentionHeads, numKeyValueHeads);
+  const inputs = new ChunkInputs(gpu, config, capacity, variant);
+  const store = { weights, gradients, textures };
+  const decoder = new Decoder(gpu, config, store, activations, inputs.views, capacity);
+  // Its product reads whole parts of the vocabulary, for which there is no texture.
+  const logits = new Logits(gpu, config, { weights, gradients }, activations.last);
+  return { plan, weights, gradients, optimizer, textures, activations, inputs, decoder, logits };
+}
+
+/** Frees everything; the GPU stays open. */
+export function destroyParts(parts: EngineParts): void {
+  parts.decoder.destroy();
+  parts.logits.destroy();
+  parts.inputs.destroy();
+  parts.activations.destroy();
+  parts.optimizer?.destroy();
+  parts.gradients?.destroy();
+  parts.weights.destroy();
+  parts.textures?.destroy();
+}
