@@ -53,7 +53,7 @@ export async function measureCeiling(gpu: Gpu): Promise<Ceiling> {
   const seconds = await medianSeconds(gpu, () => {
     runs++;
     program.run({});
-  });
+  }, { rounds: 3 });
   const used = cpuSeconds() - cpu;
   program.destroy();
   buffer.destroy();
