@@ -1,79 +1,114 @@
 /**
- * `deno task bench [--json]`: matrix products and whole training steps as shares of what the adapter's
- * own multiply-add loop reaches in the same run, because absolute figures move with the machine.
+ * `deno task bench`: what the adapter reaches and what the program makes of it, as ratios taken in one
+ * run, because absolute figures move with the machine.
+ *
+ *     --json                print one object instead of lines
+ *     --only NAME,...       matmul, kernels, steps, or a model: stories260K, SmolLM2-135M, Qwen2.5-0.5B
+ *     --full                also the long steps
+ *     --memory_budget N     bytes a step may take, activations recomputed where need be
+ *     --peers               also TRL and jax-js, in turn with this program; --python PATH has TRL
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { preparePlatform } from "../commands/platform.ts";
-import { openGpu } from "../gpu/device.ts";
-import { ceilingGflops } from "./ceiling.ts";
-import { benchMatmul } from "./matmul.ts";
-import { benchStep, type StepCase, type StepResult } from "./step.ts";
+import { type StepCase, STEPS } from "./cases.ts";
+import { type Bandwidth, measureBandwidth, measureCeiling } from "./ceiling.ts";
+import { openTimedGpu } from "./dispatch_times.ts";
+import { benchHead, benchKernels, type HeadResult, type KernelResult } from "./kernels.ts";
+import { benchMatmul, type MatmulResult } from "./matmul.ts";
+import { benchPeers, type PeerResults } from "./peers/mod.ts";
+import { ceilingLine, headLine, kernelLine, matmulLine, stepLine } from "./print.ts";
+import { benchStep, BUDGET, type StepResult } from "./step.ts";
 
-function llama(sizes: Record<string, number>): Record<string, unknown> {
+export interface BenchOptions {
+  /** Empty for everything. */
+  readonly only: readonly string[];
+  readonly full: boolean;
+  readonly peers: boolean;
+  readonly python: string;
+  readonly budget: number;
+  readonly steps: readonly StepCase[];
+  /** Where lines for a person go. */
+  readonly say: (line: string) => void;
+}
+
+export interface BenchReport {
+  readonly adapter: string;
+  readonly ceiling_gflops: number;
+  /** The larger of both copies. */
+  readonly copy_gb_s: number;
+  readonly matmul: readonly MatmulResult[];
+  readonly kernels: readonly KernelResult[];
+  readonly head?: HeadResult;
+  readonly steps: readonly StepResult[];
+  readonly peers: PeerResults;
+}
+
+const PARTS = ["matmul", "kernels", "steps"];
+
+/** Is a part, or a step of a model, asked for? */
+function wants(only: readonly string[], ...names: string[]): boolean {
+  return only.length === 0 || names.some((name) => only.includes(name));
+}
+
+export async function bench(options: BenchOptions): Promise<BenchReport> {
+  const { only, say, budget } = options;
+  const gpu = await openTimedGpu();
+  const ceiling = await measureCeiling(gpu), copy: Bandwidth = await measureBandwidth(gpu);
+  const copy_gb_s = Math.max(copy.kernel, copy.command);
+  say(ceilingLine(gpu.adapterName, ceiling, copy));
+  const matmul = wants(only, "matmul") ? await benchMatmul(gpu) : [];
+  for (const result of matmul) say(matmulLine(result));
+  const kernels = wants(only, "kernels") ? await benchKernels(gpu, copy_gb_s) : [];
+  for (const result of kernels) say(kernelLine(result));
+  const head = wants(only, "kernels") ? await benchHead(gpu) : undefined;
+  if (head) say(headLine(head));
+  const steps: StepResult[] = [];
+  for (const test of options.steps) {
+    if (!wants(only, "steps", test.model) || (test.full && !options.full)) continue;
+    const result = await benchStep(gpu, test, budget);
+    steps.push(result);
+    say(stepLine(result));
+  }
+  const peers = options.peers ? await benchPeers(gpu, options) : {};
+  gpu.destroy();
   return {
-    model_type: "llama",
-    architectures: ["LlamaForCausalLM"],
-    rms_norm_eps: 1e-5,
-    rope_theta: 10000,
-    tie_word_embeddings: true,
-    max_position_embeddings: 2048,
-    ...sizes,
+    adapter: gpu.adapterName,
+    ceiling_gflops: ceiling.gflops,
+    copy_gb_s,
+    matmul,
+    kernels,
+    ...(head ? { head } : {}),
+    steps,
+    peers,
   };
 }
 
-const STORIES = llama({
-  hidden_size: 64,
-  intermediate_size: 172,
-  num_hidden_layers: 5,
-  num_attention_heads: 8,
-  num_key_value_heads: 4,
-  vocab_size: 512,
-});
-const SMOL = llama({
-  hidden_size: 576,
-  intermediate_size: 1536,
-  num_hidden_layers: 30,
-  num_attention_heads: 9,
-  num_key_value_heads: 3,
-  vocab_size: 49152,
-});
-
-const STEPS: readonly StepCase[] = [
-  { model: "stories260K", kind: "dpo", config: STORIES, rows: 8, prompt: 200, answer: 100 },
-  { model: "stories260K", kind: "sft", config: STORIES, rows: 8, prompt: 200, answer: 100 },
-  { model: "SmolLM2-135M", kind: "sft", config: SMOL, rows: 1, prompt: 1, answer: 127 },
-];
-
-function printStep(step: StepResult): void {
-  console.log(
-    `${step.model} ${step.kind}: ${step.seconds.toFixed(2)} s a step, ` +
-      `${step.tokens_per_s.toFixed(0)} tokens/s, ${
-        (step.share * 100).toFixed(1)
-      } % of the ceiling, ` +
-      `${(step.gpu_bytes / 2 ** 20).toFixed(0)} MiB, ${step.dispatches} dispatches, ` +
-      `${step.readbacks} read-backs`,
-  );
+/** Checks the command line; throws with what is wrong. */
+export function parseOptions(args: readonly string[]): BenchOptions & { readonly json: boolean } {
+  const flags = parseArgs([...args], {
+    boolean: ["json", "full", "peers"],
+    string: ["only", "python", "memory_budget"],
+    unknown: (name) => {
+      throw new Error(`Unknown argument "${name}"; see bench/main.ts`);
+    },
+  });
+  const only = flags.only?.split(",") ?? [];
+  const names = [...PARTS, ...new Set(STEPS.map(({ model }) => model)), "peers"];
+  const unknown = only.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    throw new Error(`Unknown part "${unknown}" in --only; there are ${names.join(", ")}`);
+  }
+  const budget = Number(flags.memory_budget ?? BUDGET);
+  if (!(budget > 0)) throw new Error(`--memory_budget must be bytes, not "${flags.memory_budget}"`);
+  const { json, full, python = "python3" } = flags;
+  // Progress goes to stderr when stdout is the one object.
+  const say = json ? console.error : console.log;
+  return { json, full, peers: flags.peers, python, only, budget, steps: STEPS, say };
 }
 
-async function main(): Promise<void> {
-  const { json } = parseArgs(Deno.args, { boolean: ["json"] });
+if (import.meta.main) {
+  const { json, ...options } = parseOptions(Deno.args);
   preparePlatform();
-  const gpu = await openGpu();
-  const ceiling = await ceilingGflops(gpu);
-  if (!json) console.log(`${gpu.adapterName}: ${ceiling.toFixed(0)} GFLOP/s of multiply-adds`);
-  const matmul = await benchMatmul(gpu, ceiling);
-  for (const { form, m, k, n, gflops, share } of json ? [] : matmul) {
-    console.log(
-      `${form} ${m} x ${k} x ${n}: ${gflops.toFixed(1)} GFLOP/s, ${(share * 100).toFixed(0)} %`,
-    );
-  }
-  const steps: StepResult[] = [];
-  for (const test of STEPS) {
-    steps.push(await benchStep(gpu, ceiling, test));
-    if (!json) printStep(steps.at(-1)!);
-  }
-  if (json) console.log(JSON.stringify({ ceiling_gflops: ceiling, matmul, steps }));
-  gpu.destroy();
+  const report = await bench(options);
+  if (json) console.log(JSON.stringify(report));
 }
-
-if (import.meta.main) await main();
