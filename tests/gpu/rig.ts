@@ -38,8 +38,10 @@ export class Rig {
   /** Opens the adapter and registers the closing, which also prints the margins. */
   static async open(): Promise<Rig> {
     const rig = new Rig(await openGpu());
-    Deno.test.afterAll(() => {
+    Deno.test.afterAll(async () => {
       printMargins();
+      // Nothing that is still queued may need what is freed.
+      await rig.gpu.device.queue.onSubmittedWorkDone();
       rig.#slots?.textures.destroy();
       rig.gpu.destroy();
     });
