@@ -16,10 +16,16 @@ interface Jax {
   init(device: string): Promise<unknown>;
   defaultDevice(device: string): void;
   readonly numpy: {
-    ones(shape: readonly number[]): Matrix;
+    array(values: Float32Array, options: { readonly shape: readonly number[] }): Matrix;
     matmul(a: Matrix, b: Matrix): Matrix;
     transpose(a: Matrix): Matrix;
   };
+}
+
+/** Real values: what is known to be constant would never be loaded. */
+function matrix(jax: Jax, rows: number, columns: number): Matrix {
+  const values = Float32Array.from({ length: rows * columns }, (_, i) => Math.sin(i));
+  return jax.numpy.array(values, { shape: [rows, columns] });
 }
 
 const PACKAGE = "npm:@jax-js/jax@0.1.25";
@@ -32,8 +38,8 @@ async function main(): Promise<void> {
   console.log(JSON.stringify({ ready: true, version: PACKAGE }));
   for await (const line of linesOf(Deno.stdin.readable)) {
     const [form, ...numbers] = line.split(" "), [m, k, n, repeats] = numbers.map(Number);
-    const a = np.ones(form === "TN" ? [k, m] : [m, k]),
-      b = np.ones(form === "NT" ? [n, k] : [k, n]);
+    const a = form === "TN" ? matrix(jax, k, m) : matrix(jax, m, k);
+    const b = form === "NT" ? matrix(jax, n, k) : matrix(jax, k, n);
     const product = () =>
       np.matmul(
         form === "TN" ? np.transpose(a.ref) : a.ref,

@@ -97,14 +97,16 @@ class Ours {
 async function measureVariant(
   python: string,
   test: StepCase,
-  ours: Ours,
+  makeOurs: () => Promise<Ours>,
   variant: Variant,
 ): Promise<TrlVariant> {
   const script = new URL("trl_step.py", import.meta.url).pathname;
   const peer = Peer.start(python, [script]);
   try {
+    // Says first whether it is there at all.
+    const { versions } = await peer.answer(), ours = await makeOurs();
     await sendJob(peer, test, ours.run, variant);
-    const { versions } = await peer.answer();
+    await peer.answer();
     const own: number[] = [], theirs: number[] = [], losses: number[] = [];
     for (let round = 0; round <= ROUNDS; round++) {
       const seconds = await ours.step();
@@ -140,11 +142,12 @@ export async function benchTrl(
   test: StepCase = STEPS.find(({ model, kind }) => model === "SmolLM2-135M" && kind === "dpo")!,
   variants = VARIANTS,
 ): Promise<TrlResult> {
-  const ours = new Ours(await BenchRun.create(gpu, test, options.budget));
+  let ours: Ours | undefined;
+  const makeOurs = async () => ours ??= new Ours(await BenchRun.create(gpu, test, options.budget));
   const results: TrlVariant[] = [];
   try {
     for (const variant of variants) {
-      const result = await measureVariant(options.python, test, ours, variant);
+      const result = await measureVariant(options.python, test, makeOurs, variant);
       results.push(result);
       options.say(
         `TRL, ${result.name}: ${result.pairs_per_s.toPrecision(3)} pairs/s, ours ` +
@@ -156,9 +159,12 @@ export async function benchTrl(
       );
     }
   } finally {
-    ours.run.engine.destroy();
+    ours?.run.engine.destroy();
   }
   const { pairs_per_s, ratio, peak_bytes, loss_difference } = results[0];
-  const own = { pairs_per_s: test.rows.length / median(ours.seconds), peak_bytes: peakBytes() };
+  const own = {
+    pairs_per_s: test.rows.length / median((await makeOurs()).seconds),
+    peak_bytes: peakBytes(),
+  };
   return { pairs_per_s, ratio, peak_bytes, loss_difference, variants: results, ours: own };
 }

@@ -1,8 +1,8 @@
 """DPO steps of TRL's DPOTrainer, one for each line "step" on stdin.
 
 stdin: a line of JSON (config, parameters, pairs, settings), the weights as raw little-endian float32 in
-the order of parameters, then the lines. stdout: a line of JSON when ready, after each step, and for
-"end". Needs torch, transformers, trl and datasets; nothing is downloaded and nothing is kept.
+the order of parameters, then the lines. stdout: a line of JSON when the libraries are there, when ready,
+after each step, and for "end". Needs torch, transformers, trl and datasets; nothing is downloaded and nothing is kept.
 """
 
 import copy
@@ -126,10 +126,11 @@ def make_trainer(job: dict) -> Trainer:
 
 
 def main() -> None:
+    versions = {"torch": torch.__version__, "transformers": transformers.__version__, "trl": trl.__version__}
+    answer(versions=versions, threads=torch.get_num_threads())
     job = json.loads(sys.stdin.buffer.readline())
     trainer = make_trainer(job)
-    versions = {"torch": torch.__version__, "transformers": transformers.__version__, "trl": trl.__version__}
-    answer(ready=True, versions=versions, threads=torch.get_num_threads())
+    answer(ready=True)
     trainer.train()
 
 

@@ -3,6 +3,7 @@ import { assertEquals } from "@std/assert";
 import { randomExamples, SMOL, STEPS } from "../../bench/cases.ts";
 import { layerWeights, sizesOf, stepOperations } from "../../bench/work.ts";
 import { parseLlamaConfig } from "../../model/llama_config.ts";
+import { parameterList } from "../../model/param_table.ts";
 import { packExamples } from "../../model/pack.ts";
 
 const ROWS = [[5, 3, 7], [0, 4, 2], [9, 1, 1]] as const;
@@ -59,4 +60,17 @@ Deno.test("the SFT step of 128 tokens counts 6 operations a parameter and token,
   // 106,168,320 weights in the layers' products, 28,311,552 in the head's.
   const products = 6 * (128 * 106_168_320 + 127 * 28_311_552);
   assertEquals(stepOperations(config, sizes), products + 12 * 8256 * 576 * 30);
+});
+
+Deno.test("the shapes are those of the models they are named after", () => {
+  const counts = new Map(STEPS.map(({ model, config }) => {
+    const parameters = parameterList(parseLlamaConfig(JSON.stringify(config), model));
+    const count = parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    return [model, count];
+  }));
+  assertEquals(Object.fromEntries(counts), {
+    "stories260K": 260_032,
+    "SmolLM2-135M": 134_515_008,
+    "Qwen2.5-0.5B": 494_032_768,
+  });
 });
