@@ -2,6 +2,7 @@
 import type { Bandwidth, Ceiling } from "./ceiling.ts";
 import type { HeadResult, KernelResult } from "./kernels.ts";
 import type { MatmulResult } from "./matmul.ts";
+import type { TuningReport } from "../gpu/tuning_measure.ts";
 import type { StepResult } from "./step.ts";
 
 function percent(share: number): string {
@@ -18,6 +19,14 @@ export function ceilingLine(adapter: string, ceiling: Ceiling, copy: Bandwidth):
       copy.kernel.toFixed(1)
     } GB/s by ` +
     `kernel, ${copy.command.toFixed(1)} by command`;
+}
+
+export function tuningLine(
+  { seconds, measured, complete }: Omit<TuningReport, "tuning">,
+  chosen: string,
+): string {
+  return `measured ${measured} kernels in ${seconds.toFixed(1)} s` +
+    `${complete ? "" : ", until time ran out"}: ${chosen}`;
 }
 
 export function matmulLine({ form, m, k, n, gflops, share, cpu_share }: MatmulResult): string {

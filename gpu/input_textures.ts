@@ -11,6 +11,8 @@ import type { Gpu } from "./device.ts";
 /** Texels of a texture's row: a power of two, and with WebGPU's least height room for 256 MiB. */
 const TEXELS_PER_ROW = 2048;
 const ROW_BYTES = TEXELS_PER_ROW * 16;
+/** What a texture holds at most, in the height that every adapter has. */
+export const MOST_TEXTURE_FLOATS = TEXELS_PER_ROW * 4 * 8192;
 
 /** Added to the binding of a buffer that a kernel overwrites: there it finds what stood in it. */
 export const IN_PLACE_BINDING = 8;

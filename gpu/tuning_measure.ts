@@ -34,7 +34,7 @@ const BUDGET = 30;
 /** Rounds of a candidate, and how long each is at least, seconds. */
 const ROUNDS = 3, ROUND = 0.03;
 /** How much faster than the best so far a tile must be to replace it: less is noise. */
-const GAIN = 0.95;
+const GAIN = 0.9;
 
 /** The largest product of each class. */
 function representatives(products: readonly ProductSize[]): Map<ProductClass, ProductSize> {

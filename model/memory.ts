@@ -1,7 +1,7 @@
 /** How much GPU memory a model takes, and how large its chunks may be: decided before allocating. */
 import type { Gpu } from "../gpu/device.ts";
 import { GpuError } from "../gpu/error.ts";
-import { inputTextureBytes } from "../gpu/input_textures.ts";
+import { inputTextureBytes, MOST_TEXTURE_FLOATS } from "../gpu/input_textures.ts";
 import { BLOCK_ROWS } from "../gpu/kernels/mod.ts";
 import { readsTextures } from "../gpu/tuning.ts";
 import {
@@ -78,7 +78,10 @@ function chunkBytes(
 /** The largest chunk asked for that the binding limit allows; `GpuError` if that is less than a row. */
 function largestChunk(gpu: Gpu, widest: Size, request: MemoryRequest): Size {
   const { bindingLimit } = gpu.capabilities;
-  const floats = Math.floor(bindingLimit / 4);
+  const floats = Math.min(
+    Math.floor(bindingLimit / 4),
+    readsTextures(gpu) ? MOST_TEXTURE_FLOATS : Infinity,
+  );
   const tokens = Math.min(request.tokens, Math.floor(floats / widest.tokens));
   const scored = Math.min(request.scored, Math.floor(floats / widest.scored));
   const { leastTokens, leastScored } = request;
