@@ -3,6 +3,7 @@ import { type Capacity, widestRow } from "./activations.ts";
 import type { LlamaConfig } from "./llama_config.ts";
 import { PIECE_FLOATS } from "./optimizer.ts";
 import type { Layout } from "./slabs.ts";
+import type { Storage } from "../gpu/storage.ts";
 
 /** What runs over the same textures. */
 export interface SlotRequest {
@@ -12,6 +13,7 @@ export interface SlotRequest {
   readonly trainable: boolean;
   /** A model whose head runs beside this one's, over the same chunks. */
   readonly beside?: LlamaConfig;
+  readonly storage: Storage;
 }
 
 /**
@@ -38,4 +40,13 @@ export function inputSlots(request: SlotRequest): number[] {
     Math.max(rows, trainable ? weights : 0, piece),
     trainable ? Math.max(rows, piece) : 0,
   ];
+}
+
+/**
+ * Values of the first, second, ... input that is stored as f16: of a kernel's inputs the slot counts those
+ * before it in either storage. None is a fourth one.
+ */
+export function halfInputSlots({ config, capacity, storage }: SlotRequest): number[] {
+  if (storage === "f32") return [];
+  return Array(3).fill(capacity.tokens * widestRow(config));
 }

@@ -62,7 +62,7 @@ export class LlamaEngine implements TrainingEngine {
     this.#parts = buildParts(gpu, config, options);
     const { subgroups } = gpu.capabilities;
     this.fingerprint = `engine ${ENGINE_VERSION}; ${gpu.adapterName}; subgroups ${subgroups}; ` +
-      `shared prompt ${options.sharePrompt}` +
+      `shared prompt ${options.sharePrompt}` + (options.storage === "f16" ? "; f16 storage" : "") +
       (gpu.tuning ? `; ${tuningName(gpu)}` : "");
   }
 

@@ -7,7 +7,7 @@ import { Activations } from "./activations.ts";
 import { ChunkInputs } from "./chunk_inputs.ts";
 import { Decoder } from "./decoder.ts";
 import { ModelError } from "./error.ts";
-import { inputSlots } from "./input_slots.ts";
+import { halfInputSlots, inputSlots } from "./input_slots.ts";
 import type { LlamaConfig } from "./llama_config.ts";
 import { Logits } from "./logits.ts";
 import { type MemoryPlan, type MemoryRequest, planMemory } from "./memory.ts";
@@ -42,16 +42,17 @@ export function buildParts(gpu: Gpu, config: LlamaConfig, request: MemoryRequest
   const layout = layOut(parameterList(config), bindingLimit, offsetAlignment);
   const plan = planMemory(gpu, config, layout, request);
   const { capacity, levels } = plan;
-  const { optimizer: kind, beside } = request;
+  const { optimizer: kind, beside, storage = "f32" } = request;
   const trainable = kind !== undefined;
   const weights = new SlabSet(gpu, layout, "weights");
   const gradients = trainable ? new SlabSet(gpu, layout, "gradients") : undefined;
+  const slots = { config, layout, capacity, trainable, beside, storage };
   const textures = readsTextures(gpu)
-    ? new InputTextures(gpu, inputSlots({ config, layout, capacity, trainable, beside }))
+    ? new InputTextures(gpu, inputSlots(slots), halfInputSlots(slots))
     : undefined;
   const optimizer = trainable ? new Optimizer(gpu, weights, gradients!, kind, textures) : undefined;
   const mixes = beside !== undefined;
-  const activations = new Activations(gpu, config, capacity, { levels, mixes });
+  const activations = new Activations(gpu, config, capacity, { levels, mixes, storage });
   const variant = attentionVariant(headDim, numAttentionHeads, numKeyValueHeads);
   const inputs = new ChunkInputs(gpu, config, capacity, variant);
   const store = { weights, gradients, textures };

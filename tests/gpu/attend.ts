@@ -56,7 +56,7 @@ export function attend(
   x: AttentionInputs,
 ): Record<AttentionResult, View> {
   const { heads, keyValueHeads, headDim } = variant;
-  const kernels = attentionKernels(rig.gpu, variant, rig.inTextures);
+  const kernels = attentionKernels(rig.gpu, variant, { textures: rig.inTextures });
   const queries = blocksOf(pack, variant.queryBlock), keys = blocksOf(pack, variant.keyBlock);
   const queryBlocks = rig.upload(queries), keyBlocks = rig.upload(keys);
   const mask = rig.upload(pack.mask);
