@@ -86,6 +86,7 @@ export class LlamaEngine implements TrainingEngine {
         engine.#parts.weights.write(name, await parameter(name, shape));
         await gpu.settleWrites();
       }
+      engine.#parts.halves?.refresh();
       return engine;
     });
   }
@@ -202,6 +203,7 @@ export class LlamaEngine implements TrainingEngine {
       );
     }
     blendSlabs(this.#gpu, other.#parts.weights, this.#parts.weights, alpha);
+    this.#parts.halves?.refresh();
   }
 
   /** Runs trunk and, if asked, head of one chunk; queued, not awaited. */
@@ -266,6 +268,7 @@ export class LlamaEngine implements TrainingEngine {
     this.#kept = undefined;
     const { gradNorm, finite } = await this.#parts.optimizer.step(settings);
     this.#hasMoments ||= finite;
+    if (finite) this.#parts.halves?.refresh();
     return finite ? { gradNorm, finite } : { gradNorm, finite, culprit: await this.#culprit() };
   }
 
@@ -343,6 +346,7 @@ export class LlamaEngine implements TrainingEngine {
       } else this.#parts.weights.write(name, data);
       await this.#gpu.settleWrites();
     }
+    this.#parts.halves?.refresh();
     this.#gpu.check("Restoring the model");
   }
 

@@ -15,6 +15,7 @@ import {
 } from "./activations.ts";
 import type { OptimizerSettings } from "./engine.ts";
 import type { LlamaConfig } from "./llama_config.ts";
+import { halfWeightBytes } from "./half_weights.ts";
 import { halfInputSlots, inputSlots, type SlotRequest } from "./input_slots.ts";
 import { momentBytes } from "./optimizer.ts";
 import { parameterList } from "./param_table.ts";
@@ -36,7 +37,7 @@ export interface MemoryRequest {
   readonly recompute?: Recompute;
   /** A frozen model that runs the same chunks beside this one: what it takes counts too. */
   readonly beside?: LlamaConfig;
-  /** How values are stored that may be f16 (see `activations.ts`). Absent: f32. */
+  /** How values are stored that may be f16 (`activations.ts`, `half_weights.ts`). Absent: f32. */
   readonly storage?: Storage;
 }
 
@@ -44,7 +45,7 @@ export interface MemoryPlan {
   readonly capacity: Capacity;
   /** What each layer's backward pass computes again; absent for a frozen model. */
   readonly levels: readonly Level[] | undefined;
-  /** Bytes by purpose. */
+  /** Bytes by purpose; weights with their copies of f16. */
   readonly weights: number;
   readonly gradients: number;
   readonly moments: number;
@@ -148,13 +149,14 @@ export function planMemory(
   request: MemoryRequest,
 ): MemoryPlan {
   const { optimizer, beside: other, budget, storage = "f32" } = request;
-  const weights = layout.bytes;
-  const gradients = optimizer ? weights : 0;
+  const copies = (config: LlamaConfig) => storage === "f16" ? halfWeightBytes(gpu, config) : 0;
+  const weights = layout.bytes + copies(config);
+  const gradients = optimizer ? layout.bytes : 0;
   const moments = optimizer ? momentBytes(layout, optimizer) : 0;
   const chunk = vocabularyChunk(config.vocabSize);
   const { bindingLimit, offsetAlignment } = gpu.capabilities;
   const otherLayout = other && layOut(parameterList(other), bindingLimit, offsetAlignment);
-  const otherWeights = otherLayout?.bytes ?? 0;
+  const otherWeights = other ? otherLayout!.bytes + copies(other) : 0;
   const textures = (request: Omit<SlotRequest, "capacity" | "storage">, size: Size) => {
     if (!readsTextures(gpu)) return 0;
     const slots = { ...request, capacity: { ...size, vocabularyChunk: chunk }, storage };

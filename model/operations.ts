@@ -15,7 +15,8 @@ import {
   type View,
 } from "../gpu/program.ts";
 import { addProduct, type Extent, extent, type Product } from "../gpu/product.ts";
-import type { Parameter, SlabSet } from "./slabs.ts";
+import type { HalfWeights } from "./half_weights.ts";
+import type { Parameter, Part, SlabSet } from "./slabs.ts";
 
 function elementwise(params: readonly number[], count: number, operations = count): Launch {
   return { params, groups: groupsFor(count, WORKGROUP), operations };
@@ -24,8 +25,15 @@ function elementwise(params: readonly number[], count: number, operations = coun
 /** Weights and, for a policy, their gradients; where kernels read textures, those. */
 export interface ParameterStore {
   readonly weights: SlabSet;
+  /** What products read instead, where weights are stored as f16. */
+  readonly halves?: HalfWeights;
   readonly gradients?: SlabSet;
   readonly textures?: InputTextures;
+}
+
+/** The part of a matrix that products read. */
+export function operandView({ weights, halves }: ParameterStore, part: Part): View {
+  return halves?.view(part) ?? weights.view(part);
 }
 
 /** An input of so many rows. */
@@ -84,7 +92,7 @@ export class Operations {
         form: "NT",
         init: residual ? "addend" : "zero",
         a: x,
-        b: this.store.weights.view(part),
+        b: operandView(this.store, part),
         c: y,
         addend: residual,
         bias: bias && this.store.weights.view(bias.parts[0]),
@@ -120,7 +128,7 @@ export class Operations {
           form: "NN",
           init: v.first && part.rowBegin === 0 ? "zero" : "output",
           a: dy,
-          b: this.store.weights.view(part),
+          b: operandView(this.store, part),
           c: v.dx,
           shape: { m: v.rows, n: K, k: n, lda: N, ldb: K, ldc: K },
         });

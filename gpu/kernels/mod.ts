@@ -5,6 +5,7 @@ import { type Kernel, loadKernel } from "../pipeline.ts";
 import blend from "./blend.wgsl" with { type: "text" };
 import columnSum from "./column_sum.wgsl" with { type: "text" };
 import gatherRows from "./gather_rows.wgsl" with { type: "text" };
+import halve from "./halve.wgsl" with { type: "text" };
 import logMix from "./log_mix.wgsl" with { type: "text" };
 import logSoftmax from "./log_softmax.wgsl" with { type: "text" };
 import optimizer from "./optimizer.wgsl" with { type: "text" };
@@ -22,6 +23,7 @@ export const SOURCES = {
   log_softmax: { code: logSoftmax, entries: ["accumulate", "finish", "backward"] },
   log_mix: { code: logMix, entries: ["accumulate", "finish"] },
   blend: { code: blend, entries: ["blend"] },
+  halve: { code: halve, entries: ["halve"] },
   optimizer: { code: optimizer, entries: ["squares", "fold", "norm", "adamw", "rmsprop"] },
 } as const;
 
