@@ -1,6 +1,7 @@
 /** The policy on the GPU, and the reference's log-probabilities and answers. */
 import type { TokenizedDataset } from "../data/load.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { Storage } from "../gpu/storage.ts";
 import type { LlamaEngine, LlamaOptions } from "../model/llama.ts";
 import type { Sink } from "../report/events.ts";
 import {
@@ -18,6 +19,10 @@ export interface References {
   readonly validation?: ReferenceLogps;
   /** Greedy answers to the sample prompts before training. */
   readonly answers: readonly string[];
+}
+
+function storageOf({ storageDtype }: Session["settings"]): Storage {
+  return storageDtype === "float16" ? "f16" : "f32";
 }
 
 /** The engine's options for a session: the chunk holds a whole decision set if memory allows. */
@@ -39,12 +44,13 @@ export function engineOptions(
     optimizer: frozen ? undefined : settings.optimizer.kind,
     recompute: checkpointing === "auto" ? "auto" : checkpointing ? "all" : "none",
     sharePrompt,
+    storage: storageOf(settings),
     beside: needs.reference === "live" ? reference!.config : undefined,
   };
 }
 
 /** The reference beside a policy during training: it runs the policy's chunks, and its memory is planned. */
-function besideOptions(policy: LlamaEngine, sharePrompt: boolean): LlamaOptions {
+function besideOptions(policy: LlamaEngine, settings: Session["settings"]): LlamaOptions {
   const { tokens, scored } = policy.plan.capacity;
   return {
     budget: Infinity,
@@ -52,7 +58,8 @@ function besideOptions(policy: LlamaEngine, sharePrompt: boolean): LlamaOptions 
     scored,
     leastTokens: tokens,
     leastScored: scored,
-    sharePrompt,
+    sharePrompt: settings.sharePrompt,
+    storage: storageOf(settings),
   };
 }
 
@@ -64,7 +71,7 @@ async function openLive(
   prompts: readonly string[],
 ): Promise<References> {
   const { settings, needs } = session;
-  const engine = await session.reference!.load(gpu, besideOptions(policy, settings.sharePrompt));
+  const engine = await session.reference!.load(gpu, besideOptions(policy, settings));
   if (needs.tokens?.includes("epsilonMix")) policy.attachReference(engine);
   const logps = liveReference(engine, {
     ldAlpha: settings.modifiers.ldAlpha,

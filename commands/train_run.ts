@@ -103,7 +103,10 @@ function plan(session: Session, outputFolder: string, engine: LlamaEngine): stri
   const { total, capacity, largestBinding, levels } = engine.plan;
   return [
     `Model: ${policy.dir}${parsed.config.init === "random" ? " (random weights)" : ""}; ` +
-    `arithmetic and checkpoints in f32, ${FINAL}/ in ${parsed.config.precision}`,
+    `arithmetic and checkpoints in f32, ${FINAL}/ in ${parsed.config.precision}` +
+    (settings.storageDtype === "float16"
+      ? "; activations and the weights of products are stored as f16"
+      : ""),
     `Output: ${outputFolder}`,
     ...planLines({
       settings,

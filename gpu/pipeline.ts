@@ -1,6 +1,7 @@
 /** Compiles WGSL once for each distinct text and set of constants. */
 import type { Gpu } from "./device.ts";
 import { GpuError } from "./error.ts";
+import { PACK_F16 } from "./storage.ts";
 
 export interface Kernel {
   readonly label: string;
@@ -12,13 +13,13 @@ export const WORKGROUP = 64;
 
 /**
  * Put before every hand-written kernel. `linear_id` numbers the invocations of a grid that
- * `groupsFor` may have folded into two dimensions.
+ * `groupsFor` may have folded into two dimensions; `pack_f16` is there for values stored as f16.
  */
 const PRELUDE = `override WORKGROUP: u32 = ${WORKGROUP}u;
 fn linear_id(gid: vec3<u32>, groups: vec3<u32>) -> u32 {
   return gid.x + gid.y * groups.x * WORKGROUP;
 }
-`;
+${PACK_F16}`;
 
 const caches = new WeakMap<GPUDevice, Map<string, Kernel>>();
 

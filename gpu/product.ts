@@ -46,7 +46,9 @@ export function addProduct(
 ): void {
   const { form, init, a, b, c, addend, bias, shape } = product;
   const textures = program.textures !== undefined;
-  const variant = { form, init, bias: bias !== undefined, tile, textures };
+  const halves = (["a", "b", "c"] as const).filter((name) => product[name].storage === "f16");
+  if (init === "output" && c.storage === "f16") throw new Error("f16 values do not add up");
+  const variant = { form, init, bias: bias !== undefined, tile, textures, halves };
   const sized = (sizes: Sizes): MatmulShape => ({
     ...shape,
     m: extent(shape.m, sizes),

@@ -11,12 +11,15 @@ import {
   type InputTextures,
 } from "./input_textures.ts";
 import type { Kernel } from "./pipeline.ts";
+import type { Storage } from "./storage.ts";
 
 /** A range of a buffer; offset and size in bytes, size 0 for the rest. */
 export interface View {
   readonly buffer: GPUBuffer;
   readonly offset: number;
   readonly size: number;
+  /** Absent: f32. A kernel that binds the view must have been compiled for it. */
+  readonly storage?: Storage;
 }
 
 /** The sizes a program is replayed with, by name. */
@@ -32,7 +35,7 @@ export interface Launch {
   readonly operations: number;
 }
 
-/** What a kernel reads: the first floats of a range, a multiple of four. */
+/** What a kernel reads: the first values of a range, a multiple of four. */
 export interface Input {
   readonly view: View;
   readonly floats: (sizes: Sizes) => number;
@@ -112,7 +115,7 @@ export class Program {
       if ("buffer" in given) return [{ binding, resource: given }];
       const own = { binding, resource: given.view };
       if (!this.textures) return [own];
-      const to = this.textures.slots[slot++];
+      const to = this.textures.slot(slot++, given.view.storage);
       this.#append({ ...given, to });
       if (!given.inPlace) return [{ binding, resource: to }];
       return [own, { binding: binding + IN_PLACE_BINDING, resource: to }];

@@ -2,6 +2,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import { BLOCK_ROWS } from "../gpu/kernels/mod.ts";
 import type { View } from "../gpu/program.ts";
+import { type Storage, valueBytes } from "../gpu/storage.ts";
 import type { LlamaConfig } from "./llama_config.ts";
 import { type ActivationName, type Level, sharedValues } from "./recompute.ts";
 import { SPLIT_ROWS } from "./slabs.ts";
@@ -59,6 +60,23 @@ function layerWidths(c: LlamaConfig): Widths<LayerActivations> {
   };
 }
 
+/**
+ * What may be stored as f16: values that are written once and rounded once (q and k twice, rotation comes
+ * after the product). Not the residual stream, which adds up, nor statistics.
+ */
+const HALVES: ReadonlySet<string> = new Set<ActivationName>(
+  ["n1", "q", "k", "v", "o", "n2", "gate", "up", "h"],
+);
+
+function storageOf(name: string, storage: Storage): Storage {
+  return HALVES.has(name) ? storage : "f32";
+}
+
+/** Bytes of a layer's values in a row. */
+function layerBytes(widths: object, storage: Storage): number {
+  return sum(mapValues(widths, (width, name) => width * valueBytes(storageOf(name, storage))));
+}
+
 /** Gradients that live during one layer's backward pass, [tokens, width] each. */
 export interface BackwardScratch {
   readonly dx: View;
@@ -67,11 +85,14 @@ export interface BackwardScratch {
   readonly dk: View;
   readonly dv: View;
   readonly dh: View;
+  /** The gradient of `up` where it is not written over `up`, which is stored as f16 then. */
+  readonly dUp?: View;
 }
 
-function scratchWidths(c: LlamaConfig): Widths<BackwardScratch> {
+function scratchWidths(c: LlamaConfig, storage: Storage): Widths<BackwardScratch> {
   const { q, k, x, h } = layerWidths(c);
-  return { dx: x, dNorm: Math.max(x, q), dq: q, dk: k, dv: k, dh: h };
+  const widths = { dx: x, dNorm: Math.max(x, q), dq: q, dk: k, dv: k, dh: h };
+  return storage === "f16" ? { ...widths, dUp: h } : widths;
 }
 
 /** What the head holds, [scored, width] each. */
@@ -104,6 +125,9 @@ function headWidths(c: LlamaConfig, chunk: number): Widths<HeadActivations> {
   };
 }
 
+const mapValues = (widths: object, of: (width: number, name: string) => number) =>
+  Object.fromEntries(Object.entries(widths).map(([name, width]) => [name, of(width, name)]));
+
 const sum = (widths: object) =>
   Object.values(widths as Record<string, number>).reduce((a, b) => a + b, 0);
 
@@ -127,11 +151,15 @@ function layerSets(config: LlamaConfig, levels: readonly Level[]) {
  * Bytes a token costs with these levels of recomputation, one a layer; a frozen model has no levels
  * and one set of buffers for all layers.
  */
-export function bytesPerToken(config: LlamaConfig, levels: readonly Level[] | undefined): number {
-  if (!levels) return 4 * sum(layerWidths(config));
+export function bytesPerToken(
+  config: LlamaConfig,
+  levels: readonly Level[] | undefined,
+  storage: Storage,
+): number {
+  if (!levels) return layerBytes(layerWidths(config), storage);
   const { shared, own } = layerSets(config, levels);
-  const layers = sum(shared) + own.reduce((total, widths) => total + sum(widths), 0);
-  return 4 * (layers + config.hiddenSize + sum(scratchWidths(config)));
+  const layers = [shared, ...own].reduce((total, set) => total + layerBytes(set, storage), 0);
+  return layers + 4 * (config.hiddenSize + sum(scratchWidths(config, storage)));
 }
 
 /** Bytes a scored token costs. */
@@ -144,7 +172,10 @@ export const MIX_BYTES = 40;
 
 /** Widest activation row in floats: bounds the tokens of a chunk by the adapter's binding limit. */
 export function widestRow(config: LlamaConfig): number {
-  return Math.max(...Object.values(layerWidths(config)), ...Object.values(scratchWidths(config)));
+  return Math.max(
+    ...Object.values(layerWidths(config)),
+    ...Object.values(scratchWidths(config, "f32")),
+  );
 }
 
 /** The vocabulary chunk: whole if small, else 8192 columns. */
@@ -156,6 +187,8 @@ export class Activations {
   readonly #gpu: Gpu;
   readonly #buffers: GPUBuffer[] = [];
   readonly layers: readonly LayerActivations[];
+  /** Of what may be stored as f16. */
+  readonly storage: Storage;
   /** What each layer's backward pass computes again; absent for a frozen model. */
   readonly levels: readonly Level[] | undefined;
   /** Output of the last layer, [tokens, C]. */
@@ -171,9 +204,14 @@ export class Activations {
     gpu: Gpu,
     config: LlamaConfig,
     capacity: Capacity,
-    { levels, mixes }: { readonly levels: readonly Level[] | undefined; readonly mixes: boolean },
+    { levels, mixes, storage }: {
+      readonly levels: readonly Level[] | undefined;
+      readonly mixes: boolean;
+      readonly storage: Storage;
+    },
   ) {
     this.#gpu = gpu;
+    this.storage = storage;
     this.levels = levels;
     const trainable = levels !== undefined;
     this.layers = levels
@@ -188,7 +226,7 @@ export class Activations {
       "head",
     );
     this.scratch = trainable
-      ? this.#allocate(scratchWidths(config), capacity.tokens, "gradient")
+      ? this.#allocate(scratchWidths(config, storage), capacity.tokens, "gradient")
       : undefined;
     this.mix = mixes
       ? {
@@ -202,30 +240,37 @@ export class Activations {
 
   #trainedLayers(c: LlamaConfig, levels: readonly Level[], tokens: number): LayerActivations[] {
     const sets = layerSets(c, levels);
-    const shared = this.#allocate(sets.shared, tokens, "shared");
+    const shared = this.#allocate(sets.shared, tokens, "shared", this.storage);
     return sets.own.map((widths, i) => {
-      const own = this.#allocate(widths, tokens, `layer ${i}`);
+      const own = this.#allocate(widths, tokens, `layer ${i}`, this.storage);
       return { ...shared, ...own } as LayerActivations;
     });
   }
 
   /** Nothing is looked at again: a layer writes its output over its input. */
   #frozenLayers(config: LlamaConfig, tokens: number): LayerActivations[] {
-    const layer = this.#allocate(layerWidths(config), tokens, "all layers");
+    const layer = this.#allocate(layerWidths(config), tokens, "all layers", this.storage);
     return Array<LayerActivations>(config.numHiddenLayers).fill(layer);
   }
 
-  #view(label: string, floats: number): View {
-    const buffer = this.#gpu.createBuffer(label, floats * 4);
+  #view(label: string, values: number, storage: Storage = "f32"): View {
+    const buffer = this.#gpu.createBuffer(label, values * valueBytes(storage));
     this.#buffers.push(buffer);
-    return { buffer, offset: 0, size: 0 };
+    return { buffer, offset: 0, size: 0, storage };
   }
 
-  #allocate<T extends object>(widths: Widths<T>, rows: number, label: string): T {
+  /** `storage`: of those among the values that may be stored as f16. */
+  #allocate<T extends object>(
+    widths: Widths<T>,
+    rows: number,
+    label: string,
+    storage: Storage = "f32",
+  ): T {
     const entries = Object.entries(widths as Record<string, number>);
-    return Object.fromEntries(
-      entries.map(([name, width]) => [name, this.#view(`${label} ${name}`, rows * width)]),
-    ) as T;
+    return Object.fromEntries(entries.map(([name, width]) => [
+      name,
+      this.#view(`${label} ${name}`, rows * width, storageOf(name, storage)),
+    ])) as T;
   }
 
   destroy(): void {

@@ -66,7 +66,7 @@ export class Decoder {
     return attentionKernels(
       this.#gpu,
       attentionVariant(headDim, numAttentionHeads, numKeyValueHeads),
-      this.#store.textures !== undefined,
+      { textures: this.#store.textures !== undefined, storage: this.#a.storage },
     );
   }
 
@@ -174,10 +174,10 @@ export class Decoder {
   #mlpBackward(o: Operations, index: number, a: LayerActivations, s: BackwardScratch): void {
     const name = `model.layers.${index}`, rows = "tokens";
     o.linearBackward(`${name}.mlp.down_proj`, { x: a.h, dy: s.dx, dx: s.dh, first: true, rows });
-    o.swigluBackward(s.dh, a.gate, a.up, this.#config.intermediateSize);
+    const { dGate, dUp } = this.#gatedBackward(o, a, s);
     const dx = s.dNorm;
-    o.linearBackward(`${name}.mlp.gate_proj`, { x: a.n2, dy: a.gate, dx, first: true, rows });
-    o.linearBackward(`${name}.mlp.up_proj`, { x: a.n2, dy: a.up, dx, rows });
+    o.linearBackward(`${name}.mlp.gate_proj`, { x: a.n2, dy: dGate, dx, first: true, rows });
+    o.linearBackward(`${name}.mlp.up_proj`, { x: a.n2, dy: dUp, dx, rows });
     o.rmsNormBackward(`${name}.post_attention_layernorm`, {
       x: a.xMid,
       inv: a.inv2,
@@ -186,6 +186,17 @@ export class Decoder {
       rows,
       eps: this.#config.rmsNormEps,
     });
+  }
+
+  /** Gradients, which are f32, take the place of the gated values only where these are f32 too. */
+  #gatedBackward(o: Operations, a: LayerActivations, s: BackwardScratch) {
+    const { intermediateSize: F } = this.#config;
+    if (!s.dUp) {
+      o.swigluBackward(s.dh, a.gate, a.up, F);
+      return { dGate: a.gate, dUp: a.up };
+    }
+    o.swigluBackwardApart(s.dh, a.gate, a.up, s.dUp, F);
+    return { dGate: s.dh, dUp: s.dUp };
   }
 
   #attentionBackward(o: Operations, index: number, a: LayerActivations, s: BackwardScratch): void {

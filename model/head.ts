@@ -7,10 +7,11 @@ import type { Gpu } from "../gpu/device.ts";
 import { kernel } from "../gpu/kernels/mod.ts";
 import { WORKGROUP } from "../gpu/pipeline.ts";
 import { groupsFor, Program, type View } from "../gpu/program.ts";
+import { valueBytes } from "../gpu/storage.ts";
 import type { Activations, BackwardScratch, Capacity } from "./activations.ts";
 import type { Inputs } from "./decoder.ts";
 import type { LlamaConfig } from "./llama_config.ts";
-import { Operations, type ParameterStore, rowsOf } from "./operations.ts";
+import { operandView, Operations, type ParameterStore, rowsOf } from "./operations.ts";
 import { type Part, SPLIT_ROWS } from "./slabs.ts";
 
 /** The token embeddings, and the head's weight where both are tied. */
@@ -142,9 +143,9 @@ export class Head {
 
   /** The rows of a chunk in the weights or in their gradients. */
   #chunkView(view: View, { part, begin, count }: Columns): View {
-    const rowBytes = this.#parts.config.hiddenSize * 4;
+    const rowBytes = this.#parts.config.hiddenSize * valueBytes(view.storage);
     return {
-      buffer: view.buffer,
+      ...view,
       offset: view.offset + (begin - part.rowBegin) * rowBytes,
       size: count * rowBytes,
     };
@@ -152,7 +153,7 @@ export class Head {
 
   #addLogits(o: Operations, columns: Columns): void {
     const { config, activations, capacity } = this.#parts;
-    const weight = this.#chunkView(o.store.weights.view(columns.part), columns);
+    const weight = this.#chunkView(operandView(o.store, columns.part), columns);
     o.matmul({
       form: "NT",
       init: "zero",
@@ -222,7 +223,7 @@ export class Head {
           operations: scored * count * 10,
         }),
       );
-      const weight = this.#chunkView(o.store.weights.view(part), columns);
+      const weight = this.#chunkView(operandView(o.store, part), columns);
       o.matmul({
         form: "NN",
         init: i === 0 ? "zero" : "output",

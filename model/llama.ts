@@ -64,7 +64,7 @@ export class LlamaEngine implements TrainingEngine {
     this.#parts = buildParts(gpu, config, options);
     const { subgroups } = gpu.capabilities;
     this.fingerprint = `engine ${ENGINE_VERSION}; ${gpu.adapterName}; subgroups ${subgroups}; ` +
-      `shared prompt ${options.sharePrompt}` +
+      `shared prompt ${options.sharePrompt}` + (options.storage === "f16" ? "; f16 storage" : "") +
       (gpu.tuning ? `; ${tuningName(gpu)}` : "");
   }
 
@@ -88,6 +88,7 @@ export class LlamaEngine implements TrainingEngine {
         engine.#parts.weights.write(name, await parameter(name, shape));
         await gpu.settleWrites();
       }
+      engine.#parts.halves?.refresh();
       return engine;
     });
   }
@@ -217,6 +218,7 @@ export class LlamaEngine implements TrainingEngine {
       );
     }
     blendSlabs(this.#gpu, other.#parts.weights, this.#parts.weights, alpha);
+    this.#parts.halves?.refresh();
   }
 
   /** Runs trunk and, if asked, head of one chunk; queued, not awaited. */
@@ -277,7 +279,10 @@ export class LlamaEngine implements TrainingEngine {
       throw new RangeError(`The engine was made for ${optimizer.kind}, not ${settings.kind}`);
     }
     this.#kept = undefined;
-    return updates.queue(settings);
+    const queued = updates.queue(settings);
+    // Where the norm turns out not to be finite, of weights that have not changed.
+    this.#parts.halves?.refresh();
+    return queued;
   }
 
   /** The gradient of a parameter since the last optimizer step; for tests. */
@@ -345,6 +350,7 @@ export class LlamaEngine implements TrainingEngine {
       } else this.#parts.weights.write(name, data);
       await this.#gpu.settleWrites();
     }
+    this.#parts.halves?.refresh();
     this.#gpu.check("Restoring the model");
   }
 

@@ -7,7 +7,8 @@ import { Activations } from "./activations.ts";
 import { ChunkInputs } from "./chunk_inputs.ts";
 import { Decoder } from "./decoder.ts";
 import { ModelError } from "./error.ts";
-import { inputSlots } from "./input_slots.ts";
+import { HalfWeights } from "./half_weights.ts";
+import { halfInputSlots, inputSlots } from "./input_slots.ts";
 import type { LlamaConfig } from "./llama_config.ts";
 import { Logits } from "./logits.ts";
 import { type MemoryPlan, type MemoryRequest, planMemory } from "./memory.ts";
@@ -19,6 +20,8 @@ import { layOut, SlabSet } from "./slabs.ts";
 export interface EngineParts {
   readonly plan: MemoryPlan;
   readonly weights: SlabSet;
+  /** Where weights are stored as f16 for products: to be refreshed when they change. */
+  readonly halves: HalfWeights | undefined;
   /** Absent for a frozen model, like the optimizer. */
   readonly gradients: SlabSet | undefined;
   readonly optimizer: Optimizer | undefined;
@@ -44,24 +47,26 @@ export function buildParts(gpu: Gpu, config: LlamaConfig, request: MemoryRequest
   const layout = layOut(parameterList(config), bindingLimit, offsetAlignment);
   const plan = planMemory(gpu, config, layout, request);
   const { capacity, levels } = plan;
-  const { optimizer: kind, beside } = request;
+  const { optimizer: kind, beside, storage = "f32" } = request;
   const trainable = kind !== undefined;
   const weights = new SlabSet(gpu, layout, "weights");
+  const halves = storage === "f16" ? new HalfWeights(gpu, config, weights) : undefined;
   const gradients = trainable ? new SlabSet(gpu, layout, "gradients") : undefined;
+  const slots = { config, layout, capacity, trainable, beside, storage };
   const textures = readsTextures(gpu)
-    ? new InputTextures(gpu, inputSlots({ config, layout, capacity, trainable, beside }))
+    ? new InputTextures(gpu, inputSlots(slots), halfInputSlots(slots))
     : undefined;
   const optimizer = trainable ? new Optimizer(gpu, weights, gradients!, kind, textures) : undefined;
   const updates = optimizer && new Updates(gpu, optimizer, gradients!);
   const mixes = beside !== undefined;
-  const activations = new Activations(gpu, config, capacity, { levels, mixes });
+  const activations = new Activations(gpu, config, capacity, { levels, mixes, storage });
   const variant = attentionVariant(headDim, numAttentionHeads, numKeyValueHeads);
   const inputs = new ChunkInputs(gpu, config, capacity, variant);
-  const store = { weights, gradients, textures };
+  const store = { weights, halves, gradients, textures };
   const decoder = new Decoder(gpu, config, store, activations, inputs.views, capacity);
   // Its product reads whole parts of the vocabulary, for which there is no texture.
-  const logits = new Logits(gpu, config, { weights, gradients }, activations.last);
-  const parts = { plan, weights, gradients, optimizer, updates, textures };
+  const logits = new Logits(gpu, config, { weights, halves }, activations.last);
+  const parts = { plan, weights, halves, gradients, optimizer, updates, textures };
   return { ...parts, activations, inputs, decoder, logits };
 }
 
@@ -73,6 +78,7 @@ export function destroyParts(parts: EngineParts): void {
   parts.activations.destroy();
   parts.optimizer?.destroy();
   parts.gradients?.destroy();
+  parts.halves?.destroy();
   parts.weights.destroy();
   parts.textures?.destroy();
 }

@@ -2,7 +2,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import { Program, type View } from "../gpu/program.ts";
 import type { LlamaConfig } from "./llama_config.ts";
-import { Operations, type ParameterStore } from "./operations.ts";
+import { operandView, Operations, type ParameterStore } from "./operations.ts";
 
 export class Logits {
   readonly #gpu: Gpu;
@@ -74,7 +74,7 @@ export class Logits {
         form: "NT",
         init: "zero",
         a: hidden,
-        b: this.#store.weights.view(part),
+        b: operandView(this.#store, part),
         c: logits,
         shape: {
           m: "rows",

@@ -3,6 +3,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { GpuError } from "../gpu/error.ts";
 import { inputTextureBytes, MOST_TEXTURE_FLOATS } from "../gpu/input_textures.ts";
 import { BLOCK_ROWS } from "../gpu/kernels/mod.ts";
+import type { Storage } from "../gpu/storage.ts";
 import { readsTextures } from "../gpu/tuning.ts";
 import {
   bytesPerScored,
@@ -14,7 +15,8 @@ import {
 } from "./activations.ts";
 import type { OptimizerSettings } from "./engine.ts";
 import type { LlamaConfig } from "./llama_config.ts";
-import { inputSlots, type SlotRequest } from "./input_slots.ts";
+import { halfWeightBytes } from "./half_weights.ts";
+import { halfInputSlots, inputSlots, type SlotRequest } from "./input_slots.ts";
 import { momentBytes } from "./optimizer.ts";
 import { parameterList } from "./param_table.ts";
 import { type Level, type Recompute, recomputeChoices } from "./recompute.ts";
@@ -35,13 +37,15 @@ export interface MemoryRequest {
   readonly recompute?: Recompute;
   /** A frozen model that runs the same chunks beside this one: what it takes counts too. */
   readonly beside?: LlamaConfig;
+  /** How values are stored that may be f16 (`activations.ts`, `half_weights.ts`). Absent: f32. */
+  readonly storage?: Storage;
 }
 
 export interface MemoryPlan {
   readonly capacity: Capacity;
   /** What each layer's backward pass computes again; absent for a frozen model. */
   readonly levels: readonly Level[] | undefined;
-  /** Bytes by purpose. */
+  /** Bytes by purpose; weights with their copies of f16. */
   readonly weights: number;
   readonly gradients: number;
   readonly moments: number;
@@ -67,10 +71,11 @@ function chunkBytes(
   config: LlamaConfig,
   vocabularyChunk: number,
   levels: Levels,
+  storage: Storage,
   { tokens, scored }: Size,
 ): number {
   const sums = levels ? 4 * widestRow(config) / BLOCK_ROWS : 0;
-  const perToken = bytesPerToken(config, levels) + INPUT_BYTES + 4 * config.headDim + sums;
+  const perToken = bytesPerToken(config, levels, storage) + INPUT_BYTES + 4 * config.headDim + sums;
   const perScored = bytesPerScored(config, vocabularyChunk) + SCORED_INPUT_BYTES + sums;
   return Math.ceil(tokens * perToken + scored * perScored);
 }
@@ -146,26 +151,28 @@ export function planMemory(
   layout: Layout,
   request: MemoryRequest,
 ): MemoryPlan {
-  const { optimizer, beside: other, budget } = request;
-  const weights = layout.bytes;
-  const gradients = optimizer ? weights : 0;
+  const { optimizer, beside: other, budget, storage = "f32" } = request;
+  const copies = (config: LlamaConfig) => storage === "f16" ? halfWeightBytes(gpu, config) : 0;
+  const weights = layout.bytes + copies(config);
+  const gradients = optimizer ? layout.bytes : 0;
   const moments = optimizer ? momentBytes(layout, optimizer) : 0;
   const chunk = vocabularyChunk(config.vocabSize);
   const { bindingLimit, offsetAlignment } = gpu.capabilities;
   const otherLayout = other && layOut(parameterList(other), bindingLimit, offsetAlignment);
-  const otherWeights = otherLayout?.bytes ?? 0;
-  const textures = (request: Omit<SlotRequest, "capacity">, size: Size) =>
-    readsTextures(gpu)
-      ? inputTextureBytes(inputSlots({ ...request, capacity: { ...size, vocabularyChunk: chunk } }))
-      : 0;
+  const otherWeights = other ? otherLayout!.bytes + copies(other) : 0;
+  const textures = (request: Omit<SlotRequest, "capacity" | "storage">, size: Size) => {
+    if (!readsTextures(gpu)) return 0;
+    const slots = { ...request, capacity: { ...size, vocabularyChunk: chunk }, storage };
+    return inputTextureBytes(inputSlots(slots)) + inputTextureBytes(halfInputSlots(slots), "f16");
+  };
   const otherBytes = (size: Size) =>
     other
-      ? chunkBytes(other, chunk, undefined, size) + size.scored * MIX_BYTES +
+      ? chunkBytes(other, chunk, undefined, storage, size) + size.scored * MIX_BYTES +
         textures({ config: other, layout: otherLayout!, trainable: false }, size)
       : 0;
   const trainable = optimizer !== undefined;
   const ownBytes = (levels: Levels, size: Size) =>
-    chunkBytes(config, chunk, levels, size) +
+    chunkBytes(config, chunk, levels, storage, size) +
     textures({ config, layout, trainable, beside: other }, size);
   const bytes = (levels: Levels, size: Size) => ownBytes(levels, size) + otherBytes(size);
 

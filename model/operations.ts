@@ -15,7 +15,8 @@ import {
   type View,
 } from "../gpu/program.ts";
 import { addProduct, type Extent, extent, type Product } from "../gpu/product.ts";
-import type { Parameter, SlabSet } from "./slabs.ts";
+import type { HalfWeights } from "./half_weights.ts";
+import type { Parameter, Part, SlabSet } from "./slabs.ts";
 
 function elementwise(params: readonly number[], count: number, operations = count): Launch {
   return { params, groups: groupsFor(count, WORKGROUP), operations };
@@ -24,8 +25,15 @@ function elementwise(params: readonly number[], count: number, operations = coun
 /** Weights and, for a policy, their gradients; where kernels read textures, those. */
 export interface ParameterStore {
   readonly weights: SlabSet;
+  /** What products read instead, where weights are stored as f16. */
+  readonly halves?: HalfWeights;
   readonly gradients?: SlabSet;
   readonly textures?: InputTextures;
+}
+
+/** The part of a matrix that products read. */
+export function operandView({ weights, halves }: ParameterStore, part: Part): View {
+  return halves?.view(part) ?? weights.view(part);
 }
 
 /** An input of so many rows. */
@@ -62,9 +70,17 @@ export class Operations {
     addProduct(this.gpu, this.program, product);
   }
 
-  /** A kernel that reads its inputs where this program's kernels do. */
-  kernel<O extends Operation>(operation: O, entry: Entry<O>): Kernel {
-    return kernel(this.gpu, operation, entry, this.program.textures !== undefined);
+  /**
+   * A kernel that reads its inputs where this program's kernels do; of `values`, which are named as in
+   * its WGSL, some may be stored as f16.
+   */
+  kernel<O extends Operation>(
+    operation: O,
+    entry: Entry<O>,
+    values: Readonly<Record<string, View>> = {},
+  ): Kernel {
+    const halves = Object.keys(values).filter((name) => values[name].storage === "f16");
+    return kernel(this.gpu, operation, entry, this.program.textures !== undefined, halves);
   }
 
   /** y [rows, out] = x [rows, in] W^T + bias + residual. */
@@ -76,7 +92,7 @@ export class Operations {
         form: "NT",
         init: residual ? "addend" : "zero",
         a: x,
-        b: this.store.weights.view(part),
+        b: operandView(this.store, part),
         c: y,
         addend: residual,
         bias: bias && this.store.weights.view(bias.parts[0]),
@@ -112,7 +128,7 @@ export class Operations {
           form: "NN",
           init: v.first && part.rowBegin === 0 ? "zero" : "output",
           a: dy,
-          b: this.store.weights.view(part),
+          b: operandView(this.store, part),
           c: v.dx,
           shape: { m: v.rows, n: K, k: n, lda: N, ldb: K, ldc: K },
         });
@@ -159,7 +175,7 @@ export class Operations {
       v.y,
       v.inv,
     ];
-    this.program.add(this.kernel("rms_norm", "forward"), views, (sizes) => {
+    this.program.add(this.kernel("rms_norm", "forward", { y: v.y }), views, (sizes) => {
       const rows = extent(v.rows, sizes);
       return elementwise([rows, width4, f32Bits(v.eps)], rows, rows * width4 * 20);
     });
@@ -200,14 +216,14 @@ export class Operations {
   rope(
     v: { positions: View; table: View; x: View; heads: number; headDim: number; sign: 1 | -1 },
   ): void {
-    const half = v.headDim / 2;
+    const half = v.headDim / 2, packed = v.x.storage === "f16";
     this.program.add(
-      kernel(this.gpu, "rope", "rotate"),
+      kernel(this.gpu, "rope", packed ? "rotate_f16" : "rotate"),
       [v.positions, v.table, v.x],
       ({ tokens }) =>
         elementwise(
           [tokens, v.heads, half, f32Bits(v.sign)],
-          tokens * v.heads * half,
+          tokens * v.heads * half / (packed ? 2 : 1),
           tokens * v.heads * half * 6,
         ),
     );
@@ -215,7 +231,7 @@ export class Operations {
 
   swiglu(gate: View, up: View, h: View, width: number): void {
     this.program.add(
-      this.kernel("swiglu", "forward"),
+      this.kernel("swiglu", "forward", { gate, up, h }),
       [rowsOf(gate, "tokens", width), rowsOf(up, "tokens", width), h],
       ({ tokens }) => elementwise([tokens * width / 4], tokens * width / 4, tokens * width * 20),
     );
@@ -230,6 +246,16 @@ export class Operations {
         rowsOf(gate, "tokens", width, true),
         rowsOf(up, "tokens", width, true),
       ],
+      ({ tokens }) => elementwise([tokens * width / 4], tokens * width / 4, tokens * width * 30),
+    );
+  }
+
+  /** dh becomes the gradient of the gate, dUp that of up; gate and up stay. */
+  swigluBackwardApart(dh: View, gate: View, up: View, dUp: View, width: number): void {
+    const views = [gate, up].map((view) => rowsOf(view, "tokens", width));
+    this.program.add(
+      this.kernel("swiglu", "backward_apart", { gate, up }),
+      [...views, rowsOf(dh, "tokens", width, true), dUp],
       ({ tokens }) => elementwise([tokens * width / 4], tokens * width / 4, tokens * width * 30),
     );
   }

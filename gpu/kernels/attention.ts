@@ -13,8 +13,9 @@
  *   dk = sum ds q / sqrt(D);  dv = sum p do      (sums over the queries, heads of the group outermost)
  */
 import type { Gpu } from "../device.ts";
-import { inputSource } from "../input_textures.ts";
+import { inputSource, outputSource } from "../input_textures.ts";
 import { compile, type Kernel, WORKGROUP } from "../pipeline.ts";
+import { PACK_F16, type Storage } from "../storage.ts";
 
 export interface AttentionVariant {
   readonly headDim: number;
@@ -41,11 +42,29 @@ export function attentionVariant(
 
 const range = (n: number) => Array.from({ length: n }, (_, i) => i);
 
-/** `bindings`: access, name and type of each; "input" and a name for what is read as vec4. */
-function header(v: AttentionVariant, bindings: readonly string[], textures: boolean): string {
+/** Where inputs are read, and how q, k, v and o are stored. */
+export interface AttentionStorage {
+  readonly textures?: boolean;
+  readonly storage?: Storage;
+}
+
+/**
+ * `bindings`: access, name and type of each; "input" or "kept" and a name for what is read as vec4, f32 or
+ * as the forward pass stores it; "output" for what it stores.
+ */
+function header(
+  v: AttentionVariant,
+  bindings: readonly string[],
+  { textures = false, storage: kept }: AttentionStorage,
+): string {
   const storage = bindings.map((binding, i) => {
     const [access, name, type] = binding.split(" ");
     if (access === "input") return inputSource(name, i + 1, textures);
+    if (access === "kept") return inputSource(name, i + 1, textures, kept);
+    if (access === "output" && kept === "f16") return PACK_F16 + outputSource(name, i + 1, kept);
+    if (access === "output") {
+      return `@group(0) @binding(${i + 1}) var<storage, read_write> ${name}: array<vec4<f32>>;`;
+    }
     return `@group(0) @binding(${i + 1}) var<storage, ${access}> ${name}: array<${type}>;`;
   });
   return `struct P { blocks: u32, scale: f32 }
@@ -105,8 +124,10 @@ function keyLoop(v: AttentionVariant, body: string): string {
   }`;
 }
 
-export function attentionForwardSource(v: AttentionVariant, textures: boolean): string {
+export function attentionForwardSource(v: AttentionVariant, s: AttentionStorage): string {
   const D4 = range(v.headDim / 4), Q = range(v.queryBlock), U = range(UNROLL);
+  const put = (at: string, value: string) =>
+    s.storage === "f16" ? `put_o(${at}, ${value});` : `o[${at}] = ${value};`;
   const body = [
     ...U.flatMap((u) => D4.map((d) => `let k${u}_${d} = at_k(j${u} + ${d}u);`)),
     ...Q.flatMap((i) =>
@@ -136,12 +157,12 @@ export function attentionForwardSource(v: AttentionVariant, textures: boolean): 
     header(v, [
       "read blocks u32",
       "read mask vec4<u32>",
-      "input q",
-      "input k",
-      "input v",
-      "read_write o vec4<f32>",
+      "kept q",
+      "kept k",
+      "kept v",
+      "output o",
       "read_write stats vec2<f32>",
-    ], textures)
+    ], s)
   }
 ${ENTRY}
   let head = gid.y;
@@ -154,7 +175,7 @@ ${ENTRY}
       `if (${i}u < count) {
     let at${i} = (t0 + ${i}u) * HEADS + head;
     stats[at${i}] = vec2<f32>(m${i} + log(l${i}), 0.0);
-    ${D4.map((d) => `o[at${i} * D4 + ${d}u] = o${i}_${d} / l${i};`).join("\n    ")}
+    ${D4.map((d) => put(`at${i} * D4 + ${d}u`, `o${i}_${d} / l${i}`)).join("\n    ")}
   }`
     ).join("\n  ")
   }
@@ -162,8 +183,8 @@ ${ENTRY}
 `;
 }
 
-export function attentionDeltaSource(v: AttentionVariant, textures: boolean): string {
-  return `${header(v, ["input d_o", "input o", "read_write stats vec2<f32>"], textures)}
+export function attentionDeltaSource(v: AttentionVariant, s: AttentionStorage): string {
+  return `${header(v, ["input d_o", "kept o", "read_write stats vec2<f32>"], s)}
 @compute @workgroup_size(${WORKGROUP})
 fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
   if (gid.x >= p.blocks) { return; }
@@ -175,7 +196,7 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
 `;
 }
 
-export function attentionBackwardQuerySource(v: AttentionVariant, textures: boolean): string {
+export function attentionBackwardQuerySource(v: AttentionVariant, s: AttentionStorage): string {
   const D4 = range(v.headDim / 4), Q = range(v.queryBlock), U = range(UNROLL);
   const body = [
     ...U.flatMap((u) => D4.map((d) => `let k${u}_${d} = at_k(j${u} + ${d}u);`)),
@@ -200,13 +221,13 @@ export function attentionBackwardQuerySource(v: AttentionVariant, textures: bool
     header(v, [
       "read blocks u32",
       "read mask vec4<u32>",
-      "input q",
-      "input k",
-      "input v",
+      "kept q",
+      "kept k",
+      "kept v",
       "input d_o",
       "read stats vec2<f32>",
       "read_write d_q vec4<f32>",
-    ], textures)
+    ], s)
   }
 ${ENTRY}
   let head = gid.y;
@@ -232,20 +253,20 @@ ${ENTRY}
 `;
 }
 
-export function attentionBackwardKeySource(v: AttentionVariant, textures: boolean): string {
+export function attentionBackwardKeySource(v: AttentionVariant, s: AttentionStorage): string {
   const D4 = range(v.headDim / 4), J = range(v.keyBlock);
   return `${
     header(v, [
       "read blocks u32",
       "read mask vec4<u32>",
-      "input q",
-      "input k",
-      "input v",
+      "kept q",
+      "kept k",
+      "kept v",
       "input d_o",
       "read stats vec2<f32>",
       "read_write d_k vec4<f32>",
       "read_write d_v vec4<f32>",
-    ], textures)
+    ], s)
   }
 ${ENTRY}
   let head = gid.y;
@@ -308,13 +329,13 @@ export interface AttentionKernels {
 export function attentionKernels(
   gpu: Gpu,
   variant: AttentionVariant,
-  textures = false,
+  storage: AttentionStorage = {},
 ): AttentionKernels {
   const { headDim, heads, keyValueHeads, queryBlock, keyBlock } = variant;
   const name = `D${headDim} H${heads} K${keyValueHeads} blocks ${queryBlock} ${keyBlock}` +
-    (textures ? " textures" : "");
-  const make = (part: string, source: (v: AttentionVariant, textures: boolean) => string) =>
-    compile(gpu, `attention ${part} ${name}`, source(variant, textures), "main");
+    (storage.textures ? " textures" : "") + (storage.storage === "f16" ? " f16" : "");
+  const make = (part: string, source: (v: AttentionVariant, s: AttentionStorage) => string) =>
+    compile(gpu, `attention ${part} ${name}`, source(variant, storage), "main");
   return {
     variant,
     forward: make("forward", attentionForwardSource),

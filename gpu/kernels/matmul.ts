@@ -1,5 +1,5 @@
 /**
- * Matrix products, generated: C [m, n] = A B in three forms, all row-major f32.
+ * Matrix products, generated: C [m, n] = A B in three forms, all row-major, stored as f32 or f16.
  *   NT  A [m, k], B [n, k]    y = x W^T      a linear layer, W as Hugging Face stores it
  *   NN  A [m, k], B [k, n]    dx = dy W
  *   TN  A [k, m], B [k, n]    dW = dy^T x
@@ -45,6 +45,8 @@ export interface MatmulVariant {
   readonly tile: MatmulTile;
   /** A, B and what C starts with are read from textures. */
   readonly textures: boolean;
+  /** What is stored as f16; C only where it starts with nothing of its own. */
+  readonly halves?: readonly ("a" | "b" | "c")[];
 }
 
 /** A tile in a few words, the same for the same tile. */
@@ -57,9 +59,9 @@ export function matmulSource(v: MatmulVariant): string {
 }
 
 export function matmulKernel(gpu: Gpu, variant: MatmulVariant): Kernel {
-  const { form, init, bias, tile, textures } = variant;
+  const { form, init, bias, tile, textures, halves = [] } = variant;
   const label = `matmul ${form} ${init}${bias ? " bias" : ""} ${tileName(tile)}` +
-    (textures ? " textures" : "");
+    (textures ? " textures" : "") + (halves.length > 0 ? ` f16 ${halves.join(" ")}` : "");
   return compile(gpu, label, matmulSource(variant), "main");
 }
 

@@ -1,21 +1,29 @@
 /** What the kernels of the product family have in common: bindings, starting values, stores. */
-import { inPlaceSource, inputSource } from "../input_textures.ts";
+import { inPlaceSource, inputSource, outputSource } from "../input_textures.ts";
+import { PACK_F16, type Storage } from "../storage.ts";
 import type { MatmulVariant } from "./matmul.ts";
+
+function storageOf({ halves = [] }: MatmulVariant, matrix: "a" | "b" | "c"): Storage {
+  return halves.includes(matrix) ? "f16" : "f32";
+}
 
 /** Params, operands and outputs. */
 export function declarations(v: MatmulVariant): string {
   const { textures } = v, addend = v.init === "addend", bias = addend ? 5 : 4;
-  return `struct P {
+  const packs = storageOf(v, "c") === "f16";
+  return `${packs ? PACK_F16 : ""}struct P {
   m: u32, n: u32, k: u32, lda4: u32, ldb4: u32, ldc4: u32,
   column4: u32, // first column of C (and of addend and bias) / 4
   b_rows: u32,  // rows of B that exist (NN); A is zero in the others
 }
 @group(0) @binding(0) var<uniform> p: P;
-${inputSource("a", 1, textures)}
-${inputSource("b", 2, textures)}
+${inputSource("a", 1, textures, storageOf(v, "a"))}
+${inputSource("b", 2, textures, storageOf(v, "b"))}
 ${
     v.init === "output"
       ? inPlaceSource("c_out", 3, textures)
+      : packs
+      ? outputSource("c_out", 3, "f16")
       : "@group(0) @binding(3) var<storage, read_write> c_out: array<vec4<f32>>;"
   }
 ${addend ? inputSource("addend", 4, textures) : ""}
@@ -49,10 +57,10 @@ export function startValues(v: MatmulVariant): string {
 
 /** Stores the accumulators that belong to C. */
 export function stores(v: MatmulVariant): string {
-  return eachAccumulator(
-    v,
-    (i, c) =>
-      `if (row0 + ${i}u < p.m && column${c} <= last_column) ` +
-      `{ c_out[(row0 + ${i}u) * p.ldc4 + p.column4 + column${c}] = s${i}_${c}; }`,
-  );
+  const packs = storageOf(v, "c") === "f16";
+  return eachAccumulator(v, (i, c) => {
+    const at = `(row0 + ${i}u) * p.ldc4 + p.column4 + column${c}`;
+    const store = packs ? `put_c_out(${at}, s${i}_${c});` : `c_out[${at}] = s${i}_${c};`;
+    return `if (row0 + ${i}u < p.m && column${c} <= last_column) { ${store} }`;
+  });
 }

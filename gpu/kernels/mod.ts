@@ -1,10 +1,11 @@
 /** The hand-written kernels, loaded by entry point. */
 import type { Gpu } from "../device.ts";
-import { withTextures } from "../input_textures.ts";
+import { withStorage } from "../input_textures.ts";
 import { type Kernel, loadKernel } from "../pipeline.ts";
 import blend from "./blend.wgsl" with { type: "text" };
 import columnSum from "./column_sum.wgsl" with { type: "text" };
 import gatherRows from "./gather_rows.wgsl" with { type: "text" };
+import halve from "./halve.wgsl" with { type: "text" };
 import logMix from "./log_mix.wgsl" with { type: "text" };
 import logSoftmax from "./log_softmax.wgsl" with { type: "text" };
 import optimizer from "./optimizer.wgsl" with { type: "text" };
@@ -17,11 +18,12 @@ export const SOURCES = {
   gather_rows: { code: gatherRows, entries: ["forward", "backward"] },
   rms_norm: { code: rmsNorm, entries: ["forward", "backward_input", "backward_weight"] },
   column_sum: { code: columnSum, entries: ["blocks", "total"] },
-  rope: { code: rope, entries: ["rotate"] },
-  swiglu: { code: swiglu, entries: ["forward", "backward"] },
+  rope: { code: rope, entries: ["rotate", "rotate_f16"] },
+  swiglu: { code: swiglu, entries: ["forward", "backward", "backward_apart"] },
   log_softmax: { code: logSoftmax, entries: ["accumulate", "finish", "backward"] },
   log_mix: { code: logMix, entries: ["accumulate", "finish"] },
   blend: { code: blend, entries: ["blend"] },
+  halve: { code: halve, entries: ["halve"] },
   optimizer: { code: optimizer, entries: ["squares", "fold", "norm", "adamw", "rmsprop"] },
 } as const;
 
@@ -33,16 +35,17 @@ export const BLOCK_ROWS = 32;
 
 /**
  * The kernel of an entry point, e.g. `kernel(gpu, "rms_norm", "forward")`; with `textures` its inputs are
- * read there.
+ * read there, and what `halves` names in its WGSL is stored as f16.
  */
 export function kernel<O extends Operation>(
   gpu: Gpu,
   operation: O,
   entry: Entry<O>,
   textures = false,
+  halves: readonly string[] = [],
 ): Kernel {
   const { code } = SOURCES[operation];
-  return textures
-    ? loadKernel(gpu, `${operation}.wgsl in textures`, withTextures(code), entry)
-    : loadKernel(gpu, `${operation}.wgsl`, code, entry);
+  const file = `${operation}.wgsl${textures ? " in textures" : ""}` +
+    (halves.length > 0 ? ` with f16 ${halves.join(" ")}` : "");
+  return loadKernel(gpu, file, withStorage(code, { textures, halves }), entry);
 }

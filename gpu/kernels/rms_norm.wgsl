@@ -17,6 +17,7 @@ fn at_x(i: u32) -> vec4<f32> { return x[i]; }
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
 fn at_weight(i: u32) -> vec4<f32> { return weight[i]; }
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+fn put_y(i: u32, value: vec4<f32>) { y[i] = value; }
 @group(0) @binding(4) var<storage, read_write> inv_out: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -33,7 +34,7 @@ fn forward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroup
   let inv = 1.0 / sqrt(mean + params.eps);
   inv_out[row] = inv;
   for (var c = 0u; c < params.width4; c++) {
-    y[base + c] = at_x(base + c) * inv * at_weight(c);
+    put_y(base + c, at_x(base + c) * inv * at_weight(c));
   }
 }
 

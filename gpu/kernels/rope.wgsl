@@ -1,7 +1,8 @@
 // Rotary position embedding in place, x [T, heads * D], halves rotated as Hugging Face stores them:
 //   (a, b) = (x[i], x[i + D/2]);  (a cos - b sin, b cos + a sin)
 // table [positions, D/2] holds (cos, sin). The backward pass is the rotation by the opposite angle
-// (sign -1). One invocation rotates one pair.
+// (sign -1). One invocation rotates one pair; two neighbouring ones where x is stored as f16, whose half is
+// even then.
 
 struct Params {
   tokens: u32,
@@ -27,4 +28,26 @@ fn rotate(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups
   let sine = params.sign * angle.y;
   x[at] = a * angle.x - b * sine;
   x[at + params.half] = b * angle.x + a * sine;
+}
+
+@group(0) @binding(3) var<storage, read_write> x_f16: array<u32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn rotate_f16(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let id = linear_id(gid, groups);
+  let words = params.half / 2u;
+  if (id >= params.tokens * params.heads * words) { return; }
+  let i = id % words;
+  let head = id / words;
+  let angles = positions[head / params.heads] * params.half + 2u * i;
+  let first = table[angles];
+  let second = table[angles + 1u];
+  let at = head * params.half + i;
+  let a = unpack2x16float(x_f16[at]);
+  let b = unpack2x16float(x_f16[at + words]);
+  let cosine = vec2<f32>(first.x, second.x);
+  let sine = params.sign * vec2<f32>(first.y, second.y);
+  let rotated = pack_f16(vec4<f32>(a * cosine - b * sine, b * cosine + a * sine));
+  x_f16[at] = rotated.x;
+  x_f16[at + words] = rotated.y;
 }

@@ -44,6 +44,7 @@ Deno.test("defaults of preference training", () => {
     memoryBudget: 2 ** 31,
     kernelTuning: "auto",
     gradientCheckpointing: "auto",
+    storageDtype: "float32",
     sharePrompt: true,
     samples: { prompts: 4, maxNewTokens: 48 },
     marginLog: { enabled: true, dir: "logs/dpo_margins", sampleSize: 64 },
@@ -132,4 +133,10 @@ Deno.test("gradient_checkpointing is true, false or auto", () => {
   for (const wrong of ["none", "1", "null"]) {
     assertStringIncludes(messageOf(() => read(wrong)), 'expected true, false or "auto"');
   }
+});
+
+Deno.test("storage_dtype is float32 or float16", () => {
+  const read = (value: string) => settingsOf(`storage_dtype: ${value}\n`).storageDtype;
+  assertEquals(["float32", "float16"].map(read), ["float32", "float16"]);
+  assertStringIncludes(messageOf(() => read("fp16")), "storage_dtype");
 });

@@ -146,6 +146,23 @@ Deno.test({
     }),
 });
 
+Deno.test({
+  name: `storage_dtype: float16 reaches the engine, and is said ${NEEDS}`,
+  ignore: !MAY_RUN,
+  fn: () =>
+    withFolder(async (folder) => {
+      const changes = ["max_steps=2", "storage_dtype=float16", "mode=dpo"];
+      const sets = changes.flatMap((change) => ["--set", change]);
+      const { code, stdout, stderr } = await program(train("config_dpo.yaml", folder, ...sets));
+      assertEquals(code, 0, stderr);
+      assertStringIncludes(stdout, "activations and the weights of products are stored as f16");
+      const state = Deno.readTextFileSync(`${folder}/checkpoints/step-000002/state.json`);
+      assertStringIncludes(JSON.parse(state).engine, "f16 storage");
+      // Policy and reference are rounded alike.
+      assertEquals(readMetrics(folder).find(({ step }) => step === 1)!.loss, Math.LN2);
+    }),
+});
+
 function exists(path: string): boolean {
   try {
     Deno.statSync(path);

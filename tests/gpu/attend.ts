@@ -7,6 +7,7 @@ import {
 import type { Kernel } from "../../gpu/pipeline.ts";
 import { WORKGROUP } from "../../gpu/pipeline.ts";
 import { f32Bits, type Input, type Program, type View } from "../../gpu/program.ts";
+import type { Storage } from "../../gpu/storage.ts";
 import type { TokenizedExample } from "../../model/engine.ts";
 import { blocksOf, type Pack, packExamples } from "../../model/pack.ts";
 import type { AttentionShape } from "../reference/attention.ts";
@@ -24,6 +25,8 @@ export interface AttentionInputs {
   readonly k: Float32Array;
   readonly v: Float32Array;
   readonly dO: Float32Array;
+  /** What the backward pass finds as o; absent: what the forward pass left there. */
+  readonly o?: Float32Array;
 }
 
 /** A pack whose examples have the given lengths: [prompt, answer, answer, ...]; ids do not matter. */
@@ -48,22 +51,30 @@ export function variantOf(h: Heads, queryBlock?: number, keyBlock?: number): Att
 
 export type AttentionResult = "o" | "stats" | "dq" | "dk" | "dv";
 
-/** Queues forward and backward of one pack; stats is [tokens, heads] of (lse, delta). */
+/**
+ * Queues forward and backward of one pack; stats is [tokens, heads] of (lse, delta). `storage` is that of
+ * q, k, v and o.
+ */
 export function attend(
   rig: Rig,
   pack: Pack,
   variant: AttentionVariant,
   x: AttentionInputs,
+  storage: Storage = "f32",
 ): Record<AttentionResult, View> {
   const { heads, keyValueHeads, headDim } = variant;
-  const kernels = attentionKernels(rig.gpu, variant, rig.inTextures);
+  const kernels = attentionKernels(rig.gpu, variant, { textures: rig.inTextures, storage });
   const queries = blocksOf(pack, variant.queryBlock), keys = blocksOf(pack, variant.keyBlock);
   const queryBlocks = rig.upload(queries), keyBlocks = rig.upload(keys);
   const mask = rig.upload(pack.mask);
-  const [q, k, v, dO] = [x.q, x.k, x.v, x.dO].map((data) => rig.input(rig.upload(data)));
+  const [q, k, v] = [x.q, x.k, x.v].map((data) => rig.input(rig.store(data, storage)));
+  const dO = rig.input(rig.upload(x.dO));
   // Results start as garbage: everything must be written.
   const garbage = (like: Float32Array) => rig.upload(like.map(() => 7e7));
-  const o = garbage(x.q), dq = garbage(x.q), dk = garbage(x.k), dv = garbage(x.v);
+  const o = rig.store(x.q.map(() => 6e4), storage),
+    dq = garbage(x.q),
+    dk = garbage(x.k),
+    dv = garbage(x.v);
   const stats = rig.zeros(pack.tokens * heads * 2);
   const scale = f32Bits(1 / Math.sqrt(headDim));
   const add = (
@@ -82,7 +93,13 @@ export function attend(
     const common = [mask, q, k, v];
     const queryCount = queries.length / 2, keyCount = keys.length / 2;
     add(program, kernels.forward, [queryBlocks, ...common, o, stats], queryCount, heads);
-    add(program, kernels.delta, [dO, rig.input(o), stats], pack.tokens, heads);
+    add(
+      program,
+      kernels.delta,
+      [dO, rig.input(x.o ? rig.upload(x.o) : o), stats],
+      pack.tokens,
+      heads,
+    );
     const views = [...common, dO, stats];
     add(program, kernels.backwardQuery, [queryBlocks, ...views, dq], queryCount, heads);
     add(program, kernels.backwardKey, [keyBlocks, ...views, dk, dv], keyCount, keyValueHeads);

@@ -2,7 +2,7 @@
 import { assertEquals, assertMatch, assertNotMatch, assertRejects } from "@std/assert";
 import { openGpu } from "../../gpu/device.ts";
 import { GpuError } from "../../gpu/error.ts";
-import { withTextures } from "../../gpu/input_textures.ts";
+import { withStorage } from "../../gpu/input_textures.ts";
 import { kernel, type Operation, SOURCES } from "../../gpu/kernels/mod.ts";
 import { compilationMessages, loadKernel } from "../../gpu/pipeline.ts";
 import { Rig } from "./rig.ts";
@@ -15,10 +15,11 @@ const INPUTS: Readonly<Record<Operation, readonly [read: string[], inPlace: stri
   rms_norm: [["dy", "weight", "x"], ["dx"]],
   column_sum: [[], []],
   rope: [[], []],
-  swiglu: [["dh", "gate", "up"], ["gate_io", "up_io"]],
+  swiglu: [["dh", "gate", "up"], ["dh_io", "gate_io", "up_io"]],
   log_softmax: [["logits"], ["d_logits"]],
   log_mix: [["other", "policy"], []],
   blend: [[], []],
+  halve: [[], []],
   optimizer: [["gradient"], ["average", "moment1", "moment2", "weight"]],
 };
 
@@ -39,7 +40,7 @@ for (const [operation, { code, entries }] of Object.entries(SOURCES)) {
 
   Deno.test(`every input of ${operation}.wgsl is found when it moves to a texture`, () => {
     const [read, inPlace] = INPUTS[operation as Operation];
-    const before = declared(code, BUFFER), moved = withTextures(code);
+    const before = declared(code, BUFFER), moved = withStorage(code, { textures: true });
     const functions = [...code.matchAll(/fn at_(\w+)/g)].map(([, name]) => name);
     assertEquals(functions.sort(), [...read, ...inPlace].sort());
     assertEquals(declared(moved, TEXTURE), {
@@ -64,7 +65,7 @@ for (const [operation, { code, entries }] of Object.entries(SOURCES)) {
 
 async function compiles(operation: Operation, textures: boolean): Promise<void> {
   const { code, entries } = SOURCES[operation];
-  assertEquals(await compilationMessages(rig.gpu, textures ? withTextures(code) : code), []);
+  assertEquals(await compilationMessages(rig.gpu, withStorage(code, { textures })), []);
   type Load = (...of: [typeof rig.gpu, Operation, string, boolean]) => unknown;
   for (const entry of entries) {
     const load = () => (kernel as Load)(rig.gpu, operation, entry, textures);

@@ -6,6 +6,7 @@
 import { type Gpu, openGpu } from "../../gpu/device.ts";
 import { copyToTexture, InputTextures } from "../../gpu/input_textures.ts";
 import type { Kernel } from "../../gpu/pipeline.ts";
+import { type Storage, valueBytes } from "../../gpu/storage.ts";
 import { type Input, type Launch, Program, type Sizes, type View } from "../../gpu/program.ts";
 import { assertSameBits, printMargins } from "../assert_close.ts";
 
@@ -58,7 +59,7 @@ export class Rig {
     if (!this.inTextures) return undefined;
     this.#slots ??= this.#makeSlots();
     const { textures, poison } = this.#slots, encoder = this.gpu.device.createCommandEncoder();
-    for (const slot of textures.slots) {
+    for (const slot of [...textures.slots, ...textures.halfSlots]) {
       copyToTexture(encoder, { buffer: poison, offset: 0 }, POISON_FLOATS, slot);
     }
     this.gpu.submit(encoder);
@@ -66,9 +67,11 @@ export class Rig {
   }
 
   #makeSlots() {
-    const textures = new InputTextures(this.gpu, Array(SLOTS).fill(SLOT_FLOATS));
+    const floats = Array(SLOTS).fill(SLOT_FLOATS), halves = Array(SLOTS - 1).fill(POISON_FLOATS);
+    const textures = new InputTextures(this.gpu, floats, halves);
     const poison = this.gpu.createBuffer("poison", POISON_FLOATS * 4);
-    this.gpu.write(poison, new Float32Array(POISON_FLOATS).fill(NaN));
+    // NaN as f32, and as two f16.
+    this.gpu.write(poison, new Uint32Array(POISON_FLOATS).fill(0x7fff7fff));
     return { textures, poison };
   }
 
@@ -108,7 +111,7 @@ export class Rig {
 
   /** All of a view as what a kernel reads. */
   input(view: View, inPlace = false): Input {
-    return { view, floats: () => view.size / 4, inPlace };
+    return { view, floats: () => view.size / valueBytes(view.storage), inPlace };
   }
 
   /** A buffer with the given values. */
@@ -116,6 +119,13 @@ export class Rig {
     const view = this.zeros(data.length);
     this.gpu.write(view.buffer, data);
     return view;
+  }
+
+  /** A buffer with the given values, rounded to f16 where they are stored so. */
+  store(values: Float32Array, storage: Storage): View {
+    if (storage === "f32") return this.upload(values);
+    const halves = new Uint32Array(new Float16Array(values).buffer);
+    return { ...this.upload(halves), storage };
   }
 
   /** A buffer of `count` zero words. */
@@ -173,6 +183,11 @@ export class Rig {
       });
       return Object.fromEntries(values);
     });
+  }
+
+  /** The values of a result of `finish` that is stored as f16. */
+  static halves({ buffer, byteOffset, length }: Float32Array): Float32Array {
+    return new Float32Array(new Float16Array(buffer, byteOffset, 2 * length));
   }
 
   /** Frees what was uploaded and run. */

@@ -1,6 +1,7 @@
 /** Training on the goldens' pairs in the goldens' order, by the trainer's own optimizer steps. */
 import pairs from "../goldens/torch/pairs.json" with { type: "json" };
 import type { Gpu } from "../../gpu/device.ts";
+import type { Storage } from "../../gpu/storage.ts";
 import type { Json, LossMode, Metrics, Options } from "../../losses/loss_mode.ts";
 import { defaultOptions } from "../../losses/options.ts";
 import type { PairLossChoice } from "../../losses/pair_loss.ts";
@@ -101,8 +102,12 @@ export interface Curve {
 }
 
 /** Summed log-probabilities of all rows under a model that is then freed, as if cached. */
-export async function frozenReference(gpu: Gpu, model: Model): Promise<ReferenceLogps> {
-  const engine = await engineOf(gpu, model, { optimizer: undefined, tokens: 170 });
+export async function frozenReference(
+  gpu: Gpu,
+  model: Model,
+  storage?: Storage,
+): Promise<ReferenceLogps> {
+  const engine = await engineOf(gpu, model, { optimizer: undefined, tokens: 170, storage });
   const rows: TokenizedExample[] = [];
   for (let i = 0; i < pairRows.length; i++) rows.push(await pairRows.get(i));
   const sums = answerSums(await engine.score(rows));
@@ -119,6 +124,8 @@ export interface CurveChoices {
   readonly options?: Options;
   readonly lossTypes?: readonly PairLossChoice[];
   readonly modifiers?: Modifiers;
+  /** How both models are stored on the GPU. Absent: as f32. */
+  readonly storage?: Storage;
   /** Absent: the goldens' pairs. */
   readonly dataset?: TrainingDataset;
 }
@@ -129,11 +136,11 @@ export async function trainCurve(
   mode: LossMode,
   golden: CurveChoices & { readonly reference?: GoldenName },
 ): Promise<Curve> {
-  const engine = await engineOf(gpu, goldenModel("llama"));
-  const { reference } = golden;
+  const { reference, storage } = golden;
+  const engine = await engineOf(gpu, goldenModel("llama"), { storage });
   const steps = await trainSteps(engine, mode, {
     ...golden,
-    reference: reference && await frozenReference(gpu, goldenModel(reference)),
+    reference: reference && await frozenReference(gpu, goldenModel(reference), storage),
     policyIsReference: reference === "llama",
   });
   const weights = await collect(engine.weights());

@@ -1,11 +1,13 @@
 /** Runs with a reference on the GPU, stopped and resumed: the same bytes. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { LossMode } from "../../losses/loss_mode.ts";
 import { defaultOptions } from "../../losses/options.ts";
 import dpo from "../../modes/dpo.ts";
 import epsilonDpo from "../../modes/epsilon_dpo.ts";
 import trDpo from "../../modes/tr_dpo.ts";
+import type { RunEvent } from "../../report/events.ts";
 import { ConfigError } from "../../trainer/error.ts";
+import type { Storage } from "../../gpu/storage.ts";
 import type { Modifiers } from "../../trainer/needs.ts";
 import { liveReference, movingReference } from "../../trainer/reference_cache.ts";
 import type { TrainingRun } from "../../trainer/run.ts";
@@ -27,11 +29,18 @@ interface Kind {
   readonly mode: LossMode;
   readonly options?: Record<string, number | string>;
   readonly modifiers?: Modifiers;
+  /** Of both models on the GPU. */
+  readonly storage?: Storage;
 }
 
 const kinds: Record<string, Kind> = {
   epsilon_dpo: { mode: epsilonDpo as LossMode, options: { epsilon: 0.1, beta: 0.1 } },
   tr_dpo: { mode: trDpo as LossMode, options: { sync_steps: 2, alpha: 0.3 } },
+  "tr_dpo in f16": {
+    mode: trDpo as LossMode,
+    options: { sync_steps: 2, alpha: 0.3 },
+    storage: "f16",
+  },
   "dpo with sync_ref_model": {
     mode: dpo as LossMode,
     modifiers: { referenceSync: { steps: 2, alpha: 0.25 } },
@@ -40,13 +49,14 @@ const kinds: Record<string, Kind> = {
 
 /** Trains in a folder with engines of its own, as a process of its own would. */
 async function trained(
-  { mode, options, modifiers }: Kind,
+  { mode, options, modifiers, storage }: Kind,
   outputFolder: string,
   more: Partial<TrainingRun> = {},
 ): Promise<void> {
-  const engine = await engineOf(gpu, model, { beside: SMALL });
+  const engine = await engineOf(gpu, model, { beside: SMALL, storage });
   const { tokens, scored } = engine.plan.capacity;
-  const frozen = await engineOf(gpu, model, { optimizer: undefined, tokens, scored });
+  const sizes = { tokens, scored };
+  const frozen = await engineOf(gpu, model, { ...sizes, optimizer: undefined, storage });
   engine.attachReference(frozen);
   try {
     await train({
@@ -129,4 +139,18 @@ Deno.test({
       );
     });
   },
+});
+
+Deno.test({
+  name: "a run that goes on in another storage says so (needs files)",
+  ignore: !FILES_ALLOWED,
+  fn: () =>
+    withFolder(async (folder) => {
+      const kind = { mode: dpo as LossMode }, notices: string[] = [];
+      await trained(kind, folder, stopAfter(1));
+      const accept = (event: RunEvent) => event.type === "notice" && notices.push(event.text);
+      await trained({ ...kind, storage: "f16" }, folder, { resume: "newest", events: { accept } });
+      const [notice] = notices.filter((text) => text.includes("The checkpoint was made on"));
+      assertStringIncludes(notice, 'f16 storage": results agree within tolerances');
+    }),
 });

@@ -164,6 +164,12 @@ export const configSchema = z.strictObject({
     "Compute activations again in the backward pass instead of keeping them: true in every layer, " +
       "false in none, auto in as many layers as memory_budget asks for",
   ),
+  storage_dtype: byDefault(
+    oneOf(["float32", "float16"]),
+    "float32",
+    "How activations, and the weights that products read, lie in GPU memory: float16 halves them, rounds " +
+      "them, and keeps arithmetic, gradients and master weights f32",
+  ),
   share_prompt: byDefault(flag(), true, "Run the prompt of a pair once for both answers"),
   eval_at_start: byDefault(flag(), false, "Evaluate before the first step as well"),
   save_total_limit: byDefault(

@@ -57,6 +57,8 @@ export interface TrainingSettings {
   readonly kernelTuning: "auto" | "measure" | "off";
   /** Which layers compute activations again; "auto": as many as the budget asks for. */
   readonly gradientCheckpointing: boolean | "auto";
+  /** How activations and the weights of products are stored on the GPU. */
+  readonly storageDtype: "float32" | "float16";
   readonly sharePrompt: boolean;
   readonly samples: { readonly prompts: number; readonly maxNewTokens: number };
   readonly marginLog: {
@@ -130,6 +132,7 @@ export function trainingSettings(config: Config, mode: string): TrainingSettings
     memoryBudget: config.memory_budget,
     kernelTuning: config.kernel_tuning,
     gradientCheckpointing: config.gradient_checkpointing,
+    storageDtype: config.storage_dtype,
     sharePrompt: config.share_prompt,
     samples: { prompts: config.samples.prompts, maxNewTokens: config.samples.max_new_tokens },
     marginLog: marginLog(config, mode),

@@ -1,0 +1,84 @@
+/**
+ * A copy of a model's matrices as f16, for the products that read them. Master weights stay f32: they are
+ * what an optimizer moves, files hold and tokens are embedded by; whatever changes them refreshes the
+ * copy. Norms and biases have none.
+ */
+import type { Gpu } from "../gpu/device.ts";
+import { kernel } from "../gpu/kernels/mod.ts";
+import { WORKGROUP } from "../gpu/pipeline.ts";
+import { groupsFor, Program, type View } from "../gpu/program.ts";
+import { valueBytes } from "../gpu/storage.ts";
+import type { LlamaConfig } from "./llama_config.ts";
+import { parameterList } from "./param_table.ts";
+import { type Layout, layOut, type Part, type SlabSet } from "./slabs.ts";
+
+/** Half of what the layout of the f32 values says. */
+const halved = (bytes: number) => bytes / 4 * valueBytes("f16");
+
+/** Where the copies lie, as if they were f32: cut into the same parts as the weights are. */
+function copyLayout(gpu: Gpu, config: LlamaConfig): Layout {
+  const { bindingLimit, offsetAlignment } = gpu.capabilities;
+  const matrices = parameterList(config).filter(({ name, shape }) =>
+    // Embeddings are read by products where they are the head too.
+    shape.length === 2 && (config.tieWordEmbeddings || !name.startsWith("model.embed_tokens."))
+  );
+  return layOut(matrices, bindingLimit, 2 * offsetAlignment);
+}
+
+/** Bytes of the copies of a model. */
+export function halfWeightBytes(gpu: Gpu, config: LlamaConfig): number {
+  return halved(copyLayout(gpu, config).bytes);
+}
+
+export class HalfWeights {
+  readonly #gpu: Gpu;
+  readonly #buffers: readonly GPUBuffer[];
+  readonly #views = new Map<Part, View>();
+  readonly #refresh: Program;
+
+  /** Allocates the copies of `weights`; `refresh` fills them. */
+  constructor(gpu: Gpu, config: LlamaConfig, weights: SlabSet) {
+    this.#gpu = gpu;
+    const layout = copyLayout(gpu, config);
+    this.#buffers = layout.slabs.map(({ bytes }, i) =>
+      gpu.createBuffer(`f16 weights ${i}`, halved(bytes))
+    );
+    this.#refresh = new Program(gpu);
+    for (const [name, { parts }] of layout.parameters) {
+      const masters = weights.layout.parameters.get(name)!.parts;
+      for (const [i, { slab, offset, size }] of parts.entries()) {
+        const place = { offset: halved(offset), size: halved(size) };
+        const view: View = { buffer: this.#buffers[slab], ...place, storage: "f16" };
+        this.#views.set(masters[i], view);
+        this.#addCopy(weights.view(masters[i]), view);
+      }
+    }
+  }
+
+  #addCopy(from: View, to: View): void {
+    const count4 = from.size / 16;
+    const copy = kernel(this.#gpu, "halve", "halve", false, ["y"]);
+    this.#refresh.add(copy, [from, to], () => ({
+      params: [count4],
+      groups: groupsFor(count4, WORKGROUP),
+      operations: count4 * 40,
+    }));
+  }
+
+  /** The copy of a part of the weights' layout. */
+  view(part: Part): View {
+    const view = this.#views.get(part);
+    if (!view) throw new Error("No product reads this parameter");
+    return view;
+  }
+
+  /** Copies the weights as they are now; queued, not awaited. */
+  refresh(): void {
+    this.#refresh.run({});
+  }
+
+  destroy(): void {
+    this.#refresh.destroy();
+    for (const buffer of this.#buffers) this.#gpu.destroyMemory(buffer);
+  }
+}
