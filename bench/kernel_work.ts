@@ -69,6 +69,7 @@ export function kernelWork(c: LlamaConfig, s: StepSizes): Map<string, KernelWork
     ["column_sum blocks", biases],
     ["column_sum total", (normed * C + biases) / BLOCK_ROWS],
     ["rope rotate", 2 * L * s.run * width * 2],
+    ["rope rotate4", 2 * L * s.run * width * 2],
     ["swiglu forward", L * s.run * 3 * F],
     ["swiglu backward", L * s.run * 5 * F],
     ["gather_rows forward", (s.run + s.scored) * 2 * C],

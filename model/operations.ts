@@ -216,14 +216,20 @@ export class Operations {
   rope(
     v: { positions: View; table: View; x: View; heads: number; headDim: number; sign: 1 | -1 },
   ): void {
-    const half = v.headDim / 2, packed = v.x.storage === "f16";
+    const half = v.headDim / 2, width = v.heads * v.headDim;
+    const entry = v.x.storage === "f16" ? "rotate_f16" : half % 4 === 0 ? "rotate4" : "rotate";
+    const tableFloats = (v.table.size || v.table.buffer.size) / 4;
+    const views = entry === "rotate4"
+      ? [v.positions, rowsOf(v.table, 1, tableFloats), rowsOf(v.x, "tokens", width, true)]
+      : [v.positions, v.table, v.x];
+    const pairs = { rotate: 1, rotate4: 4, rotate_f16: 2 }[entry];
     this.program.add(
-      kernel(this.gpu, "rope", packed ? "rotate_f16" : "rotate"),
-      [v.positions, v.table, v.x],
+      this.kernel("rope", entry),
+      views,
       ({ tokens }) =>
         elementwise(
           [tokens, v.heads, half, f32Bits(v.sign)],
-          tokens * v.heads * half / (packed ? 2 : 1),
+          tokens * v.heads * half / pairs,
           tokens * v.heads * half * 6,
         ),
     );

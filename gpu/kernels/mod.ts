@@ -18,7 +18,7 @@ export const SOURCES = {
   gather_rows: { code: gatherRows, entries: ["forward", "backward"] },
   rms_norm: { code: rmsNorm, entries: ["forward", "backward_input", "backward_weight"] },
   column_sum: { code: columnSum, entries: ["blocks", "total"] },
-  rope: { code: rope, entries: ["rotate", "rotate_f16"] },
+  rope: { code: rope, entries: ["rotate", "rotate4", "rotate_f16"] },
   swiglu: { code: swiglu, entries: ["forward", "backward", "backward_apart"] },
   log_softmax: { code: logSoftmax, entries: ["accumulate", "finish", "backward"] },
   log_mix: { code: logMix, entries: ["accumulate", "finish"] },

@@ -1,8 +1,8 @@
 // Rotary position embedding in place, x [T, heads * D], halves rotated as Hugging Face stores them:
 //   (a, b) = (x[i], x[i + D/2]);  (a cos - b sin, b cos + a sin)
 // table [positions, D/2] holds (cos, sin). The backward pass is the rotation by the opposite angle
-// (sign -1). One invocation rotates one pair; two neighbouring ones where x is stored as f16, whose half is
-// even then.
+// (sign -1). One invocation rotates one pair; four neighbouring ones where a half is a multiple of four;
+// two where x is stored as f16, whose half is even then.
 
 struct Params {
   tokens: u32,
@@ -50,4 +50,27 @@ fn rotate_f16(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgr
   let rotated = pack_f16(vec4<f32>(a * cosine - b * sine, b * cosine + a * sine));
   x_f16[at] = rotated.x;
   x_f16[at + words] = rotated.y;
+}
+
+@group(0) @binding(2) var<storage, read> table4: array<vec4<f32>>;
+fn at_table4(i: u32) -> vec4<f32> { return table4[i]; }
+@group(0) @binding(3) var<storage, read_write> x4: array<vec4<f32>>;
+fn at_x4(i: u32) -> vec4<f32> { return x4[i]; }
+
+@compute @workgroup_size(WORKGROUP)
+fn rotate4(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let id = linear_id(gid, groups);
+  let fours = params.half / 4u;
+  if (id >= params.tokens * params.heads * fours) { return; }
+  let head = id / fours;
+  let angles = 2u * (positions[head / params.heads] * fours + id % fours);
+  let first = at_table4(angles);
+  let second = at_table4(angles + 1u);
+  let cosine = vec4<f32>(first.xz, second.xz);
+  let sine = params.sign * vec4<f32>(first.yw, second.yw);
+  let at = head * fours * 2u + id % fours;
+  let a = at_x4(at);
+  let b = at_x4(at + fours);
+  x4[at] = a * cosine - b * sine;
+  x4[at + fours] = b * cosine + a * sine;
 }

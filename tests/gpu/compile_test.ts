@@ -14,7 +14,7 @@ const INPUTS: Readonly<Record<Operation, readonly [read: string[], inPlace: stri
   gather_rows: [[], []],
   rms_norm: [["dy", "weight", "x"], ["dx"]],
   column_sum: [[], []],
-  rope: [[], []],
+  rope: [["table4"], ["x4"]],
   swiglu: [["dh", "gate", "up"], ["dh_io", "gate_io", "up_io"]],
   log_softmax: [["logits"], ["d_logits"]],
   log_mix: [["other", "policy"], []],
