@@ -4,11 +4,13 @@
  * copy. Norms and biases have none.
  */
 import type { Gpu } from "../gpu/device.ts";
+import type { InputTextures } from "../gpu/input_textures.ts";
 import { kernel } from "../gpu/kernels/mod.ts";
 import { WORKGROUP } from "../gpu/pipeline.ts";
 import { groupsFor, Program, type View } from "../gpu/program.ts";
 import { valueBytes } from "../gpu/storage.ts";
 import type { LlamaConfig } from "./llama_config.ts";
+import { PIECE_FLOATS } from "./optimizer.ts";
 import { parameterList } from "./param_table.ts";
 import { type Layout, layOut, type Part, type SlabSet } from "./slabs.ts";
 
@@ -36,14 +38,17 @@ export class HalfWeights {
   readonly #views = new Map<Part, View>();
   readonly #refresh: Program;
 
-  /** Allocates the copies of `weights`; `refresh` fills them. */
-  constructor(gpu: Gpu, config: LlamaConfig, weights: SlabSet) {
+  /**
+   * Allocates the copies of `weights`; `refresh` fills them, through `textures` whose first slot holds a
+   * piece of `PIECE_FLOATS`.
+   */
+  constructor(gpu: Gpu, config: LlamaConfig, weights: SlabSet, textures?: InputTextures) {
     this.#gpu = gpu;
     const layout = copyLayout(gpu, config);
     this.#buffers = layout.slabs.map(({ bytes }, i) =>
       gpu.createBuffer(`f16 weights ${i}`, halved(bytes))
     );
-    this.#refresh = new Program(gpu);
+    this.#refresh = new Program(gpu, textures);
     for (const [name, { parts }] of layout.parameters) {
       const masters = weights.layout.parameters.get(name)!.parts;
       for (const [i, { slab, offset, size }] of parts.entries()) {
@@ -56,13 +61,19 @@ export class HalfWeights {
   }
 
   #addCopy(from: View, to: View): void {
-    const count4 = from.size / 16;
-    const copy = kernel(this.#gpu, "halve", "halve", false, ["y"]);
-    this.#refresh.add(copy, [from, to], () => ({
-      params: [count4],
-      groups: groupsFor(count4, WORKGROUP),
-      operations: count4 * 40,
-    }));
+    const { textures } = this.#refresh, count = from.size / 4;
+    const most = textures ? PIECE_FLOATS : count, bytes = valueBytes("f16");
+    const copy = kernel(this.#gpu, "halve", "halve", textures !== undefined, ["y"]);
+    for (let at = 0; at < count; at += most) {
+      const floats = Math.min(most, count - at), count4 = floats / 4;
+      const piece = { ...from, offset: from.offset + at * 4, size: floats * 4 };
+      const target = { ...to, offset: to.offset + at * bytes, size: floats * bytes };
+      this.#refresh.add(copy, [{ view: piece, floats: () => floats }, target], () => ({
+        params: [count4],
+        groups: groupsFor(count4, WORKGROUP),
+        operations: count4 * 40,
+      }));
+    }
   }
 
   /** The copy of a part of the weights' layout. */

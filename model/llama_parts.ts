@@ -50,11 +50,14 @@ export function buildParts(gpu: Gpu, config: LlamaConfig, request: MemoryRequest
   const { optimizer: kind, beside, storage = "f32" } = request;
   const trainable = kind !== undefined;
   const weights = new SlabSet(gpu, layout, "weights");
-  const halves = storage === "f16" ? new HalfWeights(gpu, config, weights) : undefined;
   const gradients = trainable ? new SlabSet(gpu, layout, "gradients") : undefined;
   const slots = { config, layout, capacity, trainable, beside, storage };
   const textures = readsTextures(gpu)
     ? new InputTextures(gpu, inputSlots(slots), halfInputSlots(slots))
+    : undefined;
+  // A frozen model has no texture for pieces of weights, nor weights that change at every step.
+  const halves = storage === "f16"
+    ? new HalfWeights(gpu, config, weights, trainable ? textures : undefined)
     : undefined;
   const optimizer = trainable ? new Optimizer(gpu, weights, gradients!, kind, textures) : undefined;
   const updates = optimizer && new Updates(gpu, optimizer, gradients!);

@@ -19,7 +19,7 @@ const INPUTS: Readonly<Record<Operation, readonly [read: string[], inPlace: stri
   log_softmax: [["logits"], ["d_logits"]],
   log_mix: [["other", "policy"], []],
   blend: [[], []],
-  halve: [[], []],
+  halve: [["x"], []],
   optimizer: [["gradient"], ["average", "moment1", "moment2", "weight"]],
 };
 

@@ -234,6 +234,21 @@ Deno.test("a reference moved to the policy's weights scores as the policy does",
     });
   }));
 
+Deno.test("weights that are copied in pieces are those that are copied at once", async () => {
+  // A policy copies pieces of 2^21 values where kernels read textures, a frozen model never does.
+  const config = {
+    ...SMALL,
+    vocabSize: 2 ** 16 + 300,
+    numHiddenLayers: 1,
+    tieWordEmbeddings: true,
+  };
+  const on = { model: randomModel(config, 60) }, rows = randomPairs(61, 2, config.vocabSize);
+  const logps = (options: Partial<LlamaOptions>) =>
+    withEngine(options, async (engine) => (await engine.score(rows)).logps, on);
+  const frozen = await logps({ ...half, optimizer: undefined });
+  assertSameBits(await logps(half), frozen, "logps");
+});
+
 Deno.test("steps far below the roundings of f16 add up in the master weights", () =>
   withEngine(half, async (engine) => {
     const before = (await engine.score(pairs)).logps;
