@@ -33,7 +33,7 @@ export const MATMUL_SHAPES: readonly MatmulShape[] = [
   [1536, 576],
   [576, 576],
   [576, 192],
-  [576, 8192],
+  [576, 2304],
 ].flatMap(([from, to]) => linearShapes(512, from, to));
 
 /** Queues one product; `destroy` frees it. */

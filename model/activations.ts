@@ -178,9 +178,15 @@ export function widestRow(config: LlamaConfig): number {
   );
 }
 
-/** The vocabulary chunk: whole if small, else 8192 columns. */
+/**
+ * Columns of a vocabulary chunk: so few that a strip of the weights over all of them stays in a
+ * processor's cache, and no power of two, whose rows would all fall on the same lines of it.
+ */
+const CHUNK = 2304;
+
+/** The vocabulary chunk: whole if small. */
 export function vocabularyChunk(vocabSize: number): number {
-  return Math.min(Math.ceil(vocabSize / SPLIT_ROWS) * SPLIT_ROWS, 8192);
+  return Math.min(Math.ceil(vocabSize / SPLIT_ROWS) * SPLIT_ROWS, CHUNK);
 }
 
 export class Activations {

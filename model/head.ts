@@ -14,6 +14,9 @@ import type { LlamaConfig } from "./llama_config.ts";
 import { operandView, Operations, type ParameterStore, rowsOf } from "./operations.ts";
 import { type Part, SPLIT_ROWS } from "./slabs.ts";
 
+/** Four columns at a time that an invocation of log_softmax's backward takes (`PER_THREAD4` in the WGSL). */
+const PER_THREAD4 = 8;
+
 /** The token embeddings, and the head's weight where both are tied. */
 export const EMBEDDING = "model.embed_tokens.weight";
 
@@ -219,7 +222,7 @@ export class Head {
         [rowsOf(a.logits, "scored", stride, true), inputs.targets, a.lse, inputs.seeds],
         ({ scored }) => ({
           params: [scored, count, stride / 4, begin],
-          groups: groupsFor(scored * stride / 4, WORKGROUP),
+          groups: groupsFor(scored * Math.ceil(stride / 4 / PER_THREAD4), WORKGROUP),
           operations: scored * count * 10,
         }),
       );
