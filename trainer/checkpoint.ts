@@ -19,7 +19,7 @@ import { NumbersError } from "./error.ts";
 import { attempt } from "./file_error.ts";
 
 /** Version of the folder's layout and of `state.json`. */
-export const CHECKPOINT_FORMAT = 3;
+export const CHECKPOINT_FORMAT = 4;
 
 const metricsSchema = z.record(z.string(), z.number()).nullable();
 const count = z.number().int().min(0);
@@ -61,6 +61,9 @@ export const stateSchema = z.strictObject({
   identities: z.strictObject({ data: identity, policy: identity, reference: identity }),
   /** Identifies the config as used. */
   config: z.string(),
+  /** The best evaluation and how many came after it; null where nothing asks for it. */
+  best: z.strictObject({ metric: z.string(), value: z.number(), step: count, since: count })
+    .nullable(),
   /** False where only the weights were saved. */
   resumable: z.boolean(),
   /** Metrics of the first and last step, of the evaluations before training and the last one. */
@@ -109,6 +112,8 @@ export interface SaveRequest {
   readonly state: CheckpointState;
   /** Number of checkpoints to keep, this one and those before it; absent keeps all. */
   readonly limit?: number;
+  /** The step of a checkpoint that is kept whatever the limit, as one of them; absent: none. */
+  readonly keep?: number;
 }
 
 /**
@@ -119,7 +124,7 @@ export interface SaveRequest {
  * then the older checkpoints are as they were
  */
 export async function saveCheckpoint(request: SaveRequest): Promise<string> {
-  const { folder, operations, engine, reference, state, limit } = request;
+  const { folder, operations, engine, reference, state, limit, keep } = request;
   const path = `${folder}/${checkpointName(state.step)}`;
   await attempt("create", folder, () => operations.mkdir(folder));
   // Only a damaged one that resuming passed over can be there.
@@ -151,7 +156,10 @@ export async function saveCheckpoint(request: SaveRequest): Promise<string> {
   if (limit !== undefined) {
     // A later step than this one is no newer checkpoint but one that resuming passed over.
     const names = (await checkpointNames(folder)).filter((name) => stepOf(name) <= state.step);
-    for (const name of names.slice(0, Math.max(0, names.length - limit))) {
+    const old = names.filter((name) => stepOf(name) !== keep && stepOf(name) !== state.step);
+    // The newest one is for resuming, the one to keep for the end: both stay even where one may.
+    const kept = Math.max(0, limit - (names.length - old.length));
+    for (const name of old.slice(0, Math.max(0, old.length - kept))) {
       await removeCheckpoint(operations, folder, name);
     }
   }

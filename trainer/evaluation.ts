@@ -14,6 +14,7 @@ import { turnEventLoop } from "./event_loop.ts";
 import { type Modifiers, runNeeds } from "./needs.ts";
 import type { ReferenceLogps } from "./reference_cache.ts";
 import { addRewardMeans, withLabelMargins } from "./reward_means.ts";
+import type { TrainingRun } from "./run.ts";
 import { scoreSet } from "./score_set.ts";
 import { WeightedMeans } from "./weighted_means.ts";
 
@@ -78,6 +79,38 @@ export async function evaluate(request: EvaluationRequest): Promise<Evaluation> 
     events?.accept({ type: "progress", what: "Evaluation", done: end, total: dataset.length });
   }
   return { rows: dataset.length, metrics: withLabelMargins(means.values(), "eval_") };
+}
+
+/** Evaluates a run where it stands; a stop that comes meanwhile waits for its end, and says so. */
+export async function evaluateRun(
+  run: TrainingRun,
+  state: Json,
+  place: EvaluationRequest["place"],
+): Promise<Evaluation> {
+  const { settings, signal, events } = run;
+  // Half an evaluation is worth nothing, and its step's line could not be written without it.
+  const onAbort = () =>
+    events?.accept({
+      type: "notice",
+      text: "Stopping: finishing the evaluation first; a second signal ends the run at once, and " +
+        "what came after the last checkpoint is lost",
+    });
+  if (signal?.aborted) onAbort();
+  else signal?.addEventListener("abort", onAbort);
+  const { engine, mode, modeOptions, lossTypes, modifiers } = run;
+  return await evaluate({
+    engine,
+    dataset: run.validation!,
+    batchSize: settings.evalBatchSize,
+    reference: run.validationReference ?? run.reference,
+    mode,
+    modeOptions,
+    lossTypes,
+    modifiers,
+    state,
+    place,
+    events,
+  }).finally(() => signal?.removeEventListener("abort", onAbort));
 }
 
 /** Scored tokens of a batch of single answers. */

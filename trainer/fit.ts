@@ -1,4 +1,5 @@
 /** Whether mode, data and checkpoint of a run go together. */
+import { followsBest } from "./best_model.ts";
 import type { CheckpointState } from "./checkpoint.ts";
 import type { LoadedCheckpoint } from "./checkpoint_read.ts";
 import { ConfigError } from "./error.ts";
@@ -21,6 +22,12 @@ export function checkRun(run: TrainingRun): void {
   if (needs.reference !== "none" && !run.reference) refuse("it needs a reference model");
   if (needs.extra === "gold") {
     refuse('it needs "gold" sequences, which no data format of this version holds');
+  }
+  if (followsBest(run.settings.bestModel) && !run.validation?.length) {
+    refuse(
+      'the best model is asked for ("load_best_model_at_end", "early_stopping_patience"), but no ' +
+        'rows are held out to evaluate; set "dataset.val_ratio" or "dataset.validation_name"',
+    );
   }
   const modifier = modifierProblem(run);
   if (modifier) refuse(`"${modifier.key}" does not go with it: ${modifier.text}`);

@@ -25,13 +25,7 @@ import { scheduleFactor } from "./schedule.ts";
 import { scoreSet, tokenSeeds } from "./score_set.ts";
 import { type ShadowState, ShadowStep } from "./shadow.ts";
 import { WeightedMeans } from "./weighted_means.ts";
-
-/** Rows of one optimizer step. */
-export interface Window {
-  readonly epoch: number;
-  /** Indices into the training data, a batch each; fewer than the accumulation at an epoch's end. */
-  readonly batches: readonly Uint32Array[];
-}
+import type { Window } from "./window.ts";
 
 /** Where the run stands before a step. */
 export interface StepStart {

@@ -1,9 +1,11 @@
 /** Puts a checkpoint's tensors back into an engine, all of them. */
 import type { NamedTensor } from "../model/engine.ts";
-import type { LoadedCheckpoint } from "./checkpoint_read.ts";
+import type { BestModel } from "./best_model.ts";
+import { checkpointName, checkpointNames, type CheckpointState } from "./checkpoint.ts";
+import { type LoadedCheckpoint, openCheckpoint } from "./checkpoint_read.ts";
 import { ConfigError } from "./error.ts";
 import type { MovingReference } from "./reference_cache.ts";
-import type { RunEngine } from "./run.ts";
+import type { RunEngine, TrainingRun } from "./run.ts";
 
 /** Moments are saved as `<kind>.<name of the weight>`. */
 const MOMENT = /^(exp_avg|exp_avg_sq)\.(.+)$/;
@@ -40,6 +42,38 @@ export async function restoreReference(
 ): Promise<void> {
   const found = await putBack(reference, checkpoint.reference());
   checkComplete(checkpoint, new Set(found), await weightNames(reference), "reference");
+}
+
+/**
+ * The best evaluation of a run that goes on: null where its weights are wanted at the end and its
+ * checkpoint is not there, because the run did not keep it until now.
+ */
+export async function bestStillThere(
+  { settings }: Pick<TrainingRun, "settings">,
+  found: LoadedCheckpoint | undefined,
+  folder: string,
+): Promise<BestModel | null> {
+  const best = found?.state.best ?? null;
+  if (best === null || !settings.bestModel.loadAtEnd) return best;
+  const names = await checkpointNames(folder);
+  return names.includes(checkpointName(best.step)) ? best : null;
+}
+
+/**
+ * Puts back the weights of the checkpoint of `step`; the optimizer's moments stay, training is over.
+ *
+ * @returns the checkpoint's state
+ * @throws DamagedCheckpoint naming the file; ConfigError naming a tensor that is missing
+ */
+export async function restoreBest(
+  engine: RunEngine,
+  folder: string,
+  step: number,
+): Promise<CheckpointState> {
+  const checkpoint = await openCheckpoint(`${folder}/${checkpointName(step)}`);
+  const found = await putBack(engine, checkpoint.weights());
+  checkComplete(checkpoint, new Set(found), await weightNames(engine), "model");
+  return checkpoint.state;
 }
 
 function checkComplete(

@@ -30,6 +30,7 @@ export type LoopSettings = Pick<
   | "evalAtStart"
   | "saveTotalLimit"
   | "saveOnlyModel"
+  | "bestModel"
   | "seed"
   | "dataSeed"
 >;

@@ -8,6 +8,7 @@ import type { Json } from "../losses/loss_mode.ts";
 import { firstState } from "../losses/run_mode.ts";
 import type { RunEvent } from "../report/events.ts";
 import { diskOperations } from "./atomic_write.ts";
+import { type BestModel, followsBest, isExhausted, nextBest } from "./best_model.ts";
 import {
   CHECKPOINT_FORMAT,
   type CheckpointState,
@@ -18,16 +19,17 @@ import {
 import { type LoadedCheckpoint, newestCheckpoint } from "./checkpoint_read.ts";
 import { ConfigError } from "./error.ts";
 import { turnEventLoop } from "./event_loop.ts";
-import { evaluate } from "./evaluation.ts";
+import { evaluateRun } from "./evaluation.ts";
 import { checkFits, checkRun, identityFacts, resumeNotices, samplerFacts } from "./fit.ts";
 import { movesReference, runNeeds } from "./needs.ts";
-import { beginStep, type Window } from "./optimizer_step.ts";
+import { beginStep } from "./optimizer_step.ts";
 import { type RunSize, runSize } from "./plan.ts";
-import { restoreCheckpoint, restoreReference } from "./restore.ts";
+import { bestStillThere, restoreBest, restoreCheckpoint, restoreReference } from "./restore.ts";
 import { CHECKPOINTS_FOLDER, type TrainingResult, type TrainingRun } from "./run.ts";
 import { checkFiles, openFiles } from "./run_files.ts";
 import { openShadows, type ShadowState } from "./shadow.ts";
 import { StepLog } from "./step_log.ts";
+import { isDue, nextWindow } from "./window.ts";
 
 type MetricValues = Readonly<Record<string, number>>;
 
@@ -60,8 +62,13 @@ class Loop {
   #modeState: Json;
   #shadows: readonly ShadowState[];
   #checkpoint: { step: number; path: string } | undefined;
+  #best: BestModel | null;
 
-  private constructor(run: TrainingRun, found: LoadedCheckpoint | undefined) {
+  private constructor(
+    run: TrainingRun,
+    found: LoadedCheckpoint | undefined,
+    best: BestModel | null,
+  ) {
     const { settings, mode, modeOptions } = run;
     const { scope } = runNeeds(run);
     const state = found?.state;
@@ -78,6 +85,7 @@ class Loop {
     this.#tokens = state?.tokens ?? 0;
     this.#modeState = (state?.mode.state ?? firstState(mode, modeOptions)) as Json;
     this.#shadows = openShadows(run.shadows, state?.shadows as ShadowState[] | undefined);
+    this.#best = best;
     if (found) this.#checkpoint = { step: found.state.step, path: found.path };
     // Last: files that are open need a loop to close them.
     this.#log = new StepLog(
@@ -114,7 +122,7 @@ class Loop {
     }
     await cleanCheckpoints(operations, folder);
     if (found) await removeCheckpointsAbove(operations, folder, found.state.step);
-    return new Loop(run, found);
+    return new Loop(run, found, await bestStillThere(run, found, folder));
   }
 
   close(): void {
@@ -128,16 +136,58 @@ class Loop {
     if (this.#step === 0 && settings.evalAtStart && this.#canEvaluate() && !signal?.aborted) {
       this.#log.before(await this.#evaluate());
     }
-    while (this.#step < totalSteps && !signal?.aborted) {
+    while (this.#step < totalSteps && !signal?.aborted && !this.#exhausted) {
       await this.#beginStep();
       await turnEventLoop();
-      if (this.#canEvaluate() && isDue(this.#step, settings.evalSteps, totalSteps)) {
-        await this.#log.finish(() => this.#evaluate());
-      }
-      if (isDue(this.#step, settings.saveSteps, totalSteps) || signal?.aborted) await this.#save();
+      const better = await this.#evaluateWhenDue();
+      const due = isDue(this.#step, settings.saveSteps, totalSteps) || this.#exhausted;
+      if (due || signal?.aborted || (better && settings.bestModel.loadAtEnd)) await this.#save();
     }
-    const stopped = this.#step < totalSteps;
+    const stopped = this.#step < totalSteps && !this.#exhausted;
+    if (this.#exhausted && this.#step < totalSteps) this.#tellExhausted();
+    if (!stopped && settings.bestModel.loadAtEnd && this.#best) await this.#loadBest(this.#best);
     return { summary: this.#summary(stopped), modeState: this.#modeState };
+  }
+
+  get #exhausted(): boolean {
+    return isExhausted(this.#run.settings.bestModel, this.#best);
+  }
+
+  #tellExhausted(): void {
+    const { metric, value, step, since } = this.#best!;
+    const text = `Stopped early after step ${this.#step}: "${metric}" was ${value} after step ` +
+      `${step}, and in ${since} evaluations since then no better`;
+    this.#emit({ type: "notice", text });
+  }
+
+  /** Whether there was an evaluation and it is the best one so far. */
+  async #evaluateWhenDue(): Promise<boolean> {
+    const { settings } = this.#run;
+    if (!this.#canEvaluate() || !isDue(this.#step, settings.evalSteps, this.#size.totalSteps)) {
+      return false;
+    }
+    await this.#log.finish(async () => {
+      const metrics = await this.#evaluate();
+      if (followsBest(settings.bestModel)) {
+        this.#best = nextBest(settings.bestModel, this.#best, metrics, this.#step);
+      }
+      return metrics;
+    });
+    return this.#best?.step === this.#step;
+  }
+
+  /** Ends with the weights, and the mode's state, of the best evaluation. */
+  async #loadBest({ metric, value, step }: BestModel): Promise<void> {
+    if (step !== this.#step) {
+      const state = await restoreBest(this.#run.engine, this.#checkpoints, step);
+      this.#modeState = state.mode.state as Json;
+    }
+    const text = `The best model is that of step ${step}, with "${metric}" ${value}`;
+    this.#emit({ type: "notice", text });
+  }
+
+  get #checkpoints(): string {
+    return `${this.#run.outputFolder}/${CHECKPOINTS_FOLDER}`;
   }
 
   /** Queues the next step; the one before is finished when the GPU has got to it. */
@@ -173,35 +223,12 @@ class Loop {
   }
 
   async #evaluate(): Promise<MetricValues> {
-    const { engine, settings, mode, modeOptions, lossTypes, modifiers, events, signal } = this.#run;
-    // Half an evaluation is worth nothing, and its step's line could not be written without it.
-    const onAbort = () =>
-      this.#emit({
-        type: "notice",
-        text:
-          "Stopping: finishing the evaluation first; a second signal ends the run at once, and " +
-          "what came after the last checkpoint is lost",
-      });
-    if (signal?.aborted) onAbort();
-    else signal?.addEventListener("abort", onAbort);
-    const { rows, metrics } = await evaluate({
-      engine,
-      dataset: this.#run.validation!,
-      batchSize: settings.evalBatchSize,
-      reference: this.#run.validationReference ?? this.#run.reference,
-      mode,
-      modeOptions,
-      lossTypes,
-      modifiers,
-      state: this.#modeState,
-      place: {
-        microStep: this.#microStep,
-        optimizerStep: this.#step,
-        epoch: this.#sampler.position.epoch,
-        accumulation: 1,
-      },
-      events,
-    }).finally(() => signal?.removeEventListener("abort", onAbort));
+    const { rows, metrics } = await evaluateRun(this.#run, this.#modeState, {
+      microStep: this.#microStep,
+      optimizerStep: this.#step,
+      epoch: this.#sampler.position.epoch,
+      accumulation: 1,
+    });
     this.#emit({ type: "evaluation", step: this.#step, pairs: rows, metrics });
     return metrics;
   }
@@ -209,14 +236,15 @@ class Loop {
   async #save(): Promise<void> {
     await this.#log.finish();
     const positions = this.#log.sync();
-    const { engine, settings, outputFolder, reference } = this.#run;
+    const { engine, settings, reference } = this.#run;
     const path = await saveCheckpoint({
-      folder: `${outputFolder}/${CHECKPOINTS_FOLDER}`,
+      folder: this.#checkpoints,
       operations: this.#run.operations ?? diskOperations,
       engine,
       reference: movesReference(this.#run) ? reference!.moving : undefined,
       state: this.#state(positions),
       limit: settings.saveTotalLimit,
+      keep: settings.bestModel.loadAtEnd ? this.#best?.step : undefined,
     });
     this.#checkpoint = { step: this.#step, path };
     this.#emit({ type: "checkpoint", step: this.#step, path });
@@ -244,6 +272,7 @@ class Loop {
       optimizer: settings.optimizer.kind,
       identities: identityFacts(this.#run),
       config: configId,
+      best: this.#best,
       resumable: !settings.saveOnlyModel,
       metrics: this.#log.kept,
     };
@@ -269,19 +298,4 @@ class Loop {
   #emit(event: RunEvent): void {
     this.#run.events?.accept(event);
   }
-}
-
-/** True at every `every`-th step (0: none) and at the last one. */
-function isDue(step: number, every: number, totalSteps: number): boolean {
-  return step === totalSteps || (every > 0 && step % every === 0);
-}
-
-/** The batches of the next optimizer step: never across the end of an epoch. */
-function nextWindow(sampler: Sampler, accumulation: number): Window {
-  const { epoch, rows } = sampler.next();
-  const batches = [rows];
-  while (batches.length < accumulation && sampler.position.index < sampler.length) {
-    batches.push(sampler.next().rows);
-  }
-  return { epoch, batches };
 }

@@ -31,6 +31,13 @@ Deno.test("defaults of preference training", () => {
     saveTotalLimit: 2,
     modeTimeLimit: 60,
     saveOnlyModel: false,
+    bestModel: {
+      metric: undefined,
+      greaterIsBetter: undefined,
+      loadAtEnd: false,
+      patience: undefined,
+      threshold: 0,
+    },
     saveDir: undefined,
     runName: undefined,
     wandbProject: undefined,

@@ -84,6 +84,7 @@ function loopSettings(settings: CurveSettings): LoopSettings {
     saveSteps: 0,
     evalAtStart: false,
     saveOnlyModel: false,
+    bestModel: { loadAtEnd: false, threshold: 0 },
     seed: 0,
     dataSeed: 0,
   };

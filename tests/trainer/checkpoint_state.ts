@@ -19,6 +19,7 @@ export function checkpointState(
     optimizer: "adamw",
     identities: { data: null, policy: null, reference: null },
     config: "test",
+    best: null,
     resumable: true,
     metrics: { first: null, last: null, before: null, evaluation: null },
     ...changes,

@@ -64,6 +64,7 @@ export const settings: LoopSettings = {
   saveSteps: 0,
   evalAtStart: true,
   saveOnlyModel: false,
+  bestModel: { loadAtEnd: false, threshold: 0 },
   seed: 3,
   dataSeed: 5,
 };

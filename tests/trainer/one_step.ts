@@ -4,9 +4,9 @@ import {
   type BegunStep,
   finishStep,
   type StepStart,
-  type Window,
 } from "../../trainer/optimizer_step.ts";
 import type { TrainingRun } from "../../trainer/run.ts";
+import type { Window } from "../../trainer/window.ts";
 
 export type StepResult = BegunStep;
 

@@ -177,6 +177,29 @@ export const configSchema = z.strictObject({
     2,
     "Newest checkpoints kept; null keeps all",
   ),
+  load_best_model_at_end: byDefault(
+    flag(),
+    false,
+    "Keep the checkpoint of the best evaluation, and end with its weights",
+  ),
+  metric_for_best_model: nullable(
+    text("the name of a metric of the evaluation"),
+    "What the best evaluation is best in. Without it eval_loss_beta0 where the mode has it, else " +
+      "eval_loss",
+  ),
+  greater_is_better: nullable(
+    flag(),
+    "Whether more of metric_for_best_model is better. Without it: unless it is a loss",
+  ),
+  early_stopping_patience: nullable(
+    whole({ min: 1 }),
+    "End the run after so many evaluations in a row without a better one. Without it no end",
+  ),
+  early_stopping_threshold: byDefault(
+    real({ min: 0 }),
+    0,
+    "An evaluation is better when it is better by more than this",
+  ),
   mode_time_limit: byDefault(
     real({ above: 0, max: 86400 }),
     60,

@@ -1,5 +1,6 @@
 /** One set of training settings, whichever section of the config they come from. */
 import type { z } from "zod";
+import type { BestModelSettings } from "../best_model.ts";
 import type { Modifiers } from "../needs.ts";
 import type { Config } from "./schema.ts";
 import { dpoTrainingSection, sftTrainingSection } from "./sections.ts";
@@ -41,6 +42,7 @@ export interface TrainingSettings {
   /** Seconds that one call of a mode's function may take. */
   readonly modeTimeLimit: number;
   readonly saveOnlyModel: boolean;
+  readonly bestModel: BestModelSettings;
   readonly saveDir?: string;
   readonly runName?: string;
   readonly wandbProject?: string;
@@ -119,6 +121,13 @@ export function trainingSettings(config: Config, mode: string): TrainingSettings
     saveTotalLimit: config.save_total_limit ?? undefined,
     modeTimeLimit: config.mode_time_limit,
     saveOnlyModel: sft?.save_only_model ?? false,
+    bestModel: {
+      metric: config.metric_for_best_model ?? undefined,
+      greaterIsBetter: config.greater_is_better ?? undefined,
+      loadAtEnd: config.load_best_model_at_end,
+      patience: config.early_stopping_patience ?? undefined,
+      threshold: config.early_stopping_threshold,
+    },
     saveDir: common.save_dir ?? dpo?.save_dpo_dir,
     runName: common.run_name,
     wandbProject: common.wandb_project ?? dpo?.report,
