@@ -43,7 +43,7 @@ export function explainEndless(call: ModeCall, seconds: number): string {
     ? ""
     : `${
       training ? "" : " in evaluation"
-    } at optimizer step ${optimizerStep}, decision ${microStep}`;
+    } after optimizer step ${optimizerStep}, decision ${microStep}`;
   const set = rows?.length
     ? `, dataset rows ${rows.slice(0, ROWS).join(", ")}${rows.length > ROWS ? ", ..." : ""}`
     : "";

@@ -25,7 +25,7 @@ export interface BatchPlace extends Place {
 /** Mode, step and decision, and the row where one is to blame. */
 export function describe({ mode, context }: Place, row?: number): string {
   const phase = context.training ? "" : " in evaluation";
-  return `Mode "${mode.name}"${phase} at optimizer step ${context.optimizerStep}, decision ${context.microStep}` +
+  return `Mode "${mode.name}"${phase} after optimizer step ${context.optimizerStep}, decision ${context.microStep}` +
     (row === undefined ? "" : `, dataset row ${row}`);
 }
 

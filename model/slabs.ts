@@ -92,6 +92,9 @@ export function layOut(
   return { parameters, slabs, bytes: slabs.reduce((sum, slab) => sum + slab.bytes, 0) };
 }
 
+/** Bytes of neighbouring parameters that are read back at once. */
+const READ_TOGETHER = 2 ** 22;
+
 /** One value for every parameter (weights, or gradients, or a moment). */
 export class SlabSet {
   readonly #gpu: Gpu;
@@ -134,10 +137,26 @@ export class SlabSet {
     return data;
   }
 
-  /** All values, one parameter at a time, named with a prefix. */
+  /**
+   * All values, one parameter at a time, named with a prefix. Small parameters that lie one after the
+   * other are read at once: a read-back takes 11 ms, whatever its size.
+   */
   async *tensors(prefix = ""): AsyncIterable<NamedTensor> {
-    for (const { name, shape } of this.layout.parameters.values()) {
-      yield { name: prefix + name, shape, data: await this.read(name) };
+    let slab = -1, begin = 0, bytes = new ArrayBuffer(0);
+    for (const { name, shape, parts } of this.layout.parameters.values()) {
+      const [{ slab: own, offset, size }] = parts;
+      const together = parts.length === 1 && size <= READ_TOGETHER;
+      if (!together) {
+        yield { name: prefix + name, shape, data: await this.read(name) };
+        continue;
+      }
+      if (own !== slab || offset < begin || offset + size > begin + bytes.byteLength) {
+        [slab, begin] = [own, offset];
+        const rest = this.layout.slabs[own].bytes - offset;
+        bytes = await this.#gpu.read(this.buffers[own], Math.min(READ_TOGETHER, rest), offset);
+      }
+      const data = new Float32Array(bytes.slice(offset - begin, offset - begin + size));
+      yield { name: prefix + name, shape, data };
     }
   }
 

@@ -80,8 +80,11 @@ export interface ScorePlace {
   readonly model: "policy" | "reference";
 }
 
+/** Rounding of huge logits puts a log-probability this far above 0 at most; more is a wrong number. */
+const LARGEST_LOGP = 0.1;
+
 /**
- * Checks that every log-probability is finite.
+ * Checks that every log-probability is finite, and one of a probability.
  *
  * @throws NumbersError naming the row and the answer of the first that is not
  */
@@ -90,8 +93,9 @@ export function checkLogps(
   scores: TokenLogps,
   place: ScorePlace,
 ): void {
-  const bad = scores.logps.findIndex((value) => !Number.isFinite(value));
+  const bad = scores.logps.findIndex((value) => !(Number.isFinite(value) && value <= LARGEST_LOGP));
   if (bad < 0) return;
+  const wrong = Number.isFinite(scores.logps[bad]) ? "above 0" : "not finite";
   let answer = 0;
   while (scores.offsets[answer + 1] <= bad) answer++;
   for (const example of examples) {
@@ -101,7 +105,7 @@ export function checkLogps(
     }
     const which = example.answers.length === 1 ? "only" : answer === 0 ? "chosen" : "rejected";
     throw new NumbersError(
-      `Numbers are not finite in ${place.when}: the ${place.model}'s log-probability of the ` +
+      `Numbers are ${wrong} in ${place.when}: the ${place.model}'s log-probability of the ` +
         `${which} answer of row ${example.row} is "${scores.logps[bad]}"; lower the learning ` +
         "rate or check the weights, then resume from the last checkpoint",
     );

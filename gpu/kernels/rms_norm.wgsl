@@ -31,7 +31,9 @@ fn forward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroup
     sum += value * value;
   }
   let mean = ((sum.x + sum.y) + (sum.z + sum.w)) / f32(params.width4 * 4u);
-  let inv = 1.0 / sqrt(mean + params.eps);
+  // Squares that overflow would make the row zero, and nobody would notice: it becomes NaN instead.
+  let bits = bitcast<u32>(mean);
+  let inv = select(1.0 / sqrt(mean + params.eps), bitcast<f32>(bits | 0x00400000u), bits == 0x7f800000u);
   inv_out[row] = inv;
   for (var c = 0u; c < params.width4; c++) {
     put_y(base + c, at_x(base + c) * inv * at_weight(c));

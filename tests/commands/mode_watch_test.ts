@@ -37,7 +37,7 @@ Deno.test("explainEndless() names mode, function, place, rows and what to do", (
   const text = explainEndless({ ...call, training: true }, 60);
   assertEquals(
     text.slice(0, text.indexOf(": look")),
-    'Mode "m" at optimizer step 3, decision 7, dataset rows 4, 5, 6: "decide" did not end within 60 seconds',
+    'Mode "m" after optimizer step 3, decision 7, dataset rows 4, 5, 6: "decide" did not end within 60 seconds',
   );
   assertStringIncludes(text, '"mode_time_limit"');
   assertStringIncludes(text, "--resume");

@@ -116,12 +116,16 @@ const CASES: Record<string, Case> = {
   never_starts: { file: { init: LOOP }, message: [`"init" ${ENDLESS}`] },
   never_decides: {
     file: { decide: LOOP },
-    message: [`"decide" ${ENDLESS}`, "at optimizer step 1, decision 1, dataset rows", "--resume"],
+    message: [
+      `"decide" ${ENDLESS}`,
+      "after optimizer step 1, decision 1, dataset rows",
+      "--resume",
+    ],
     checkpoint: 1,
   },
   never_updates: {
     file: { after: LOOP },
-    message: [`"onOptimizerStep" ${ENDLESS}`, "at optimizer step 2"],
+    message: [`"onOptimizerStep" ${ENDLESS}`, "after optimizer step 2"],
     checkpoint: 1,
   },
   calls_itself_dpo: {

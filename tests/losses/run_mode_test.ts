@@ -90,7 +90,7 @@ Deno.test("centralDifference() is exact to 1e-10 and scales with huge arguments"
 });
 
 Deno.test("runMode() names mode, step, decision and row of a broken promise", () => {
-  const place = 'Mode "good" at optimizer step 2, decision 5';
+  const place = 'Mode "good" after optimizer step 2, decision 5';
   const three = Float64Array.of(1, NaN, 0);
   const two = new Float64Array(2);
   const cases: [LossMode, string][] = [

@@ -157,7 +157,7 @@ for (const [what, [changes, message, code = 2]] of Object.entries(HOSTILE)) {
         // What happens after the update is of step 2 already; the mode's call names the steps done.
         const step = what === "fails after the update" ? 2 : 1;
         const decision = step === 2 ? 4 : FIRST_STEP;
-        const place = `Mode "hostile" at optimizer step ${step}, decision ${decision}`;
+        const place = `Mode "hostile" after optimizer step ${step}, decision ${decision}`;
         assert(error.message.startsWith(place), error.message);
         assert(error.message.includes(message), error.message);
         assertEquals((await newestCheckpoint(`${parts}/checkpoints`, false))?.state.step, 1);

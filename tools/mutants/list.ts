@@ -40,8 +40,8 @@ const MODEL: readonly Mutant[] = [
   {
     name: "eps outside the root",
     file: "gpu/kernels/rms_norm.wgsl",
-    find: "1.0 / sqrt(mean + params.eps);",
-    replace: "1.0 / (sqrt(mean) + params.eps);",
+    find: "1.0 / sqrt(mean + params.eps),",
+    replace: "1.0 / (sqrt(mean) + params.eps),",
     tests: ["tests/gpu/rms_norm_test.ts"],
   },
   {
