@@ -3,7 +3,7 @@
  * multiply-add ceiling and bytes by the copy's. Every value is moved once, as if caches were endless.
  * A kernel whose work changes changes its line here; `tests/bench` fails for one that has none.
  */
-import type { LlamaConfig } from "../model/llama_config.ts";
+import type { Architecture } from "../model/architecture.ts";
 import { layerWeights, type Sizes } from "./work.ts";
 
 export interface KernelWork {
@@ -36,7 +36,7 @@ export function kernelName(label: string): string {
 const BLOCK_ROWS = 32;
 
 /** Work of the products, attention's among them. */
-function products(c: LlamaConfig, s: StepSizes): [string, KernelWork][] {
+function products(c: Architecture, s: StepSizes): [string, KernelWork][] {
   const layers = s.run * layerWeights(c) * c.numHiddenLayers;
   const head = s.scored * c.hiddenSize * c.vocabSize;
   const queries = c.numAttentionHeads * c.headDim * c.numHiddenLayers;
@@ -53,7 +53,7 @@ function products(c: LlamaConfig, s: StepSizes): [string, KernelWork][] {
 }
 
 /** Work of one training step, by the kernels' names. */
-export function kernelWork(c: LlamaConfig, s: StepSizes): Map<string, KernelWork> {
+export function kernelWork(c: Architecture, s: StepSizes): Map<string, KernelWork> {
   const C = c.hiddenSize, F = c.intermediateSize, L = c.numHiddenLayers;
   const width = (c.numAttentionHeads + c.numKeyValueHeads) * c.headDim;
   // Rows of all norms: two a layer, and the head's.

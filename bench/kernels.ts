@@ -3,7 +3,7 @@
  * SmolLM2-135M shape and one row of 512 tokens; and the head alone, forward and backward.
  */
 import type { Gpu } from "../gpu/device.ts";
-import { parseLlamaConfig } from "../model/llama_config.ts";
+import { parseArchitecture } from "../model/parse_architecture.ts";
 import { vocabularyChunk } from "../model/activations.ts";
 import { parameterList } from "../model/param_table.ts";
 import { type RowLengths, SMOL, type StepCase } from "./cases.ts";
@@ -43,7 +43,7 @@ function testCase(config: StepCase["config"], lengths: RowLengths): StepCase {
 }
 
 /** What the kernels of a run's step have to do. */
-export function runSizes(run: BenchRun, config: ReturnType<typeof parseLlamaConfig>): StepSizes {
+export function runSizes(run: BenchRun, config: ReturnType<typeof parseArchitecture>): StepSizes {
   const ids = new Set(
     run.examples.flatMap((e) => [...e.prompt, ...e.answers.flatMap((a) => [...a.ids])]),
   );
@@ -95,7 +95,7 @@ export async function benchKernels(
     await run.finish();
   }, kernelName);
   const { gflops } = between(before, await measureCeiling(gpu));
-  const config = parseLlamaConfig(JSON.stringify(test.config), test.model);
+  const config = parseArchitecture(JSON.stringify(test.config), test.model);
   const work = kernelWork(config, runSizes(run, config));
   run.engine.destroy();
   return times ? compareWithBounds(times, work, { gflops, gbs }) : [];

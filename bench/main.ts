@@ -14,7 +14,7 @@ import { preparePlatform } from "../commands/platform.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { isMeasured, tuningName } from "../gpu/tuning.ts";
 import { measureTuning, type TuningReport } from "../gpu/tuning_measure.ts";
-import { parseLlamaConfig } from "../model/llama_config.ts";
+import { parseArchitecture } from "../model/parse_architecture.ts";
 import { productSizes } from "../model/product_sizes.ts";
 import { SMOL, type StepCase, STEPS } from "./cases.ts";
 import { type Bandwidth, measureBandwidth, measureCeiling } from "./ceiling.ts";
@@ -62,7 +62,7 @@ function wants(only: readonly string[], ...names: string[]): boolean {
 
 /** Takes the kernels that are fastest at the shapes of the 135M model. */
 async function tune(gpu: Gpu, say: BenchOptions["say"]): Promise<BenchReport["tuning"]> {
-  const config = parseLlamaConfig(JSON.stringify(SMOL), "SmolLM2-135M");
+  const config = parseArchitecture(JSON.stringify(SMOL), "SmolLM2-135M");
   const { tuning, ...taken } = await measureTuning(gpu, productSizes(config));
   gpu.tuning = tuning;
   say(tuningLine(taken, tuningName(gpu)));

@@ -7,7 +7,7 @@ import type {
   TokenLogps,
 } from "../model/engine.ts";
 import { LlamaEngine } from "../model/llama.ts";
-import { parseLlamaConfig } from "../model/llama_config.ts";
+import { parseArchitecture } from "../model/parse_architecture.ts";
 import { packedLength, scoredLength } from "../model/pack.ts";
 import { randomExamples, randomWeights, type StepCase } from "./cases.ts";
 import { between, measureCeiling } from "./ceiling.ts";
@@ -65,7 +65,7 @@ export class BenchRun {
   constructor(readonly engine: LlamaEngine, readonly examples: readonly TokenizedExample[]) {}
 
   static async create(gpu: Gpu, test: StepCase, budget = BUDGET): Promise<BenchRun> {
-    const config = parseLlamaConfig(JSON.stringify(test.config), test.model);
+    const config = parseArchitecture(JSON.stringify(test.config), test.model);
     const examples = randomExamples(test.rows, config.vocabSize);
     const lengths = examples.map((row) => packedLength(row, true));
     const scored = examples.map(scoredLength);
@@ -147,7 +147,7 @@ export async function benchStep(gpu: Gpu, test: StepCase, budget?: number): Prom
   const ceiling = between(before, await measureCeiling(gpu));
   engine.destroy();
   const sizes = sizesOf(examples, true);
-  const config = parseLlamaConfig(JSON.stringify(test.config), test.model);
+  const config = parseArchitecture(JSON.stringify(test.config), test.model);
   const giga = stepOperations(config, sizes) / 1e9;
   const each = (name: "dispatches" | "submits" | "readbacks") =>
     (counters[name] - counted[name]) / test.rounds;

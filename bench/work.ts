@@ -4,7 +4,7 @@
  * activations or logits are computed again.
  */
 import type { TokenizedExample } from "../model/engine.ts";
-import type { LlamaConfig } from "../model/llama_config.ts";
+import type { Architecture } from "../model/architecture.ts";
 import { packedLength, scoredLength } from "../model/pack.ts";
 
 /** The sizes of a decision set. */
@@ -39,7 +39,7 @@ export function sizesOf(examples: readonly TokenizedExample[], sharePrompt: bool
 }
 
 /** Weights of a layer's products. */
-export function layerWeights(c: LlamaConfig): number {
+export function layerWeights(c: Architecture): number {
   const queries = c.headDim * c.numAttentionHeads, keys = c.headDim * c.numKeyValueHeads;
   return 2 * c.hiddenSize * (queries + keys) + 3 * c.hiddenSize * c.intermediateSize;
 }
@@ -49,7 +49,7 @@ export function layerWeights(c: LlamaConfig): number {
  * every weight for each token (head: for each scored token), and six of a query with a key or a value
  * for each attended pair. Norms, rotary embedding, activations and the update do not count.
  */
-export function stepOperations(c: LlamaConfig, { run, scored, pairs }: Sizes): number {
+export function stepOperations(c: Architecture, { run, scored, pairs }: Sizes): number {
   const products = run * layerWeights(c) * c.numHiddenLayers + scored * c.hiddenSize * c.vocabSize;
   const attention = pairs * c.numAttentionHeads * c.headDim * c.numHiddenLayers;
   return 6 * products + 12 * attention;

@@ -4,16 +4,17 @@ import { loadTokenizer, type TextTokenizer } from "../data/tokenizer.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { ModelError } from "../model/error.ts";
 import { LlamaEngine, type LlamaOptions } from "../model/llama.ts";
-import { type LlamaConfig, parseLlamaConfig } from "../model/llama_config.ts";
+import type { Architecture } from "../model/architecture.ts";
+import { parseArchitecture } from "../model/parse_architecture.ts";
 import { type ModelFolder, openModelFolder } from "../model/model_folder.ts";
-import { initParameter } from "../model/param_table.ts";
+import { initParameter, parameterList } from "../model/param_table.ts";
 import { ConfigError } from "../trainer/error.ts";
 import { findInput } from "./find_config.ts";
 
 export interface ModelSource {
   /** Path of the folder. */
   readonly dir: string;
-  readonly config: LlamaConfig;
+  readonly config: Architecture;
   /** Text of `config.json`. */
   readonly configText: string;
   /** Paths of the files that belong to the model beside its weights and config. */
@@ -67,7 +68,7 @@ export function pretrainedModel(dir: string): ModelSource {
 /** A model of a folder's shape with random weights; the folder needs no weights. */
 export function randomModel(dir: string, seed: number): ModelSource {
   const configText = readText(`${dir}/config.json`);
-  const config = parseLlamaConfig(configText, `${dir}/config.json`);
+  const config = parseArchitecture(configText, `${dir}/config.json`);
   const names = [
     "generation_config.json",
     "tokenizer.json",
@@ -75,8 +76,8 @@ export function randomModel(dir: string, seed: number): ModelSource {
     "special_tokens_map.json",
     "chat_template.jinja",
   ].filter((name) => optionalText(`${dir}/${name}`) !== undefined);
-  const parameter = (name: string, shape: readonly number[]) =>
-    initParameter(name, shape, { seed });
+  const specs = new Map(parameterList(config).map((spec) => [spec.name, spec]));
+  const parameter = (name: string) => initParameter(specs.get(name)!, { seed });
   return {
     ...common(dir, config, configText, names),
     notices: [],
@@ -87,7 +88,7 @@ export function randomModel(dir: string, seed: number): ModelSource {
   };
 }
 
-function common(dir: string, config: LlamaConfig, configText: string, names: readonly string[]) {
+function common(dir: string, config: Architecture, configText: string, names: readonly string[]) {
   return { dir, config, configText, companions: names.map((name) => `${dir}/${name}`) };
 }
 

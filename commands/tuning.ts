@@ -9,7 +9,7 @@ import type { MatmulTile } from "../gpu/kernels/matmul.ts";
 import { isMeasured, type ProductClass, type Tuning, tuningKey } from "../gpu/tuning.ts";
 import { measureTuning } from "../gpu/tuning_measure.ts";
 import { parentOf, writeSynced } from "../model/durable_file.ts";
-import type { LlamaConfig } from "../model/llama_config.ts";
+import type { Architecture } from "../model/architecture.ts";
 import { productSizes } from "../model/product_sizes.ts";
 import type { Sink } from "../report/events.ts";
 
@@ -49,7 +49,7 @@ export interface ChosenKernels {
  */
 export async function chooseKernels(
   gpu: Gpu,
-  config: LlamaConfig,
+  config: Architecture,
   { setting, places, events }: {
     readonly setting: "auto" | "measure" | "off";
     readonly places: TuningPlaces;

@@ -3,7 +3,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { BLOCK_ROWS } from "../gpu/kernels/mod.ts";
 import type { View } from "../gpu/program.ts";
 import { type Storage, valueBytes } from "../gpu/storage.ts";
-import type { LlamaConfig } from "./llama_config.ts";
+import type { Architecture } from "./architecture.ts";
 import { type ActivationName, type Level, sharedValues } from "./recompute.ts";
 import { SPLIT_ROWS } from "./slabs.ts";
 
@@ -39,7 +39,7 @@ export interface LayerActivations {
 
 type Widths<T> = { readonly [K in keyof T]: number };
 
-function layerWidths(c: LlamaConfig): Widths<LayerActivations> {
+function layerWidths(c: Architecture): Widths<LayerActivations> {
   const C = c.hiddenSize, F = c.intermediateSize;
   const Q = c.numAttentionHeads * c.headDim, KV = c.numKeyValueHeads * c.headDim;
   return {
@@ -89,7 +89,7 @@ export interface BackwardScratch {
   readonly dUp?: View;
 }
 
-function scratchWidths(c: LlamaConfig, storage: Storage): Widths<BackwardScratch> {
+function scratchWidths(c: Architecture, storage: Storage): Widths<BackwardScratch> {
   const { q, k, x, h } = layerWidths(c);
   const widths = { dx: x, dNorm: Math.max(x, q), dq: q, dk: k, dv: k, dh: h };
   return storage === "f16" ? { ...widths, dUp: h } : widths;
@@ -109,7 +109,7 @@ export interface HeadActivations {
   readonly dRows: View;
 }
 
-function headWidths(c: LlamaConfig, chunk: number): Widths<HeadActivations> {
+function headWidths(c: Architecture, chunk: number): Widths<HeadActivations> {
   const C = c.hiddenSize;
   return {
     rows: C,
@@ -138,7 +138,7 @@ function pick<T>(widths: Widths<T>, wanted: (name: keyof T) => boolean): Widths<
 }
 
 /** Widths of what the layers have in common, and of what each keeps for itself. */
-function layerSets(config: LlamaConfig, levels: readonly Level[]) {
+function layerSets(config: Architecture, levels: readonly Level[]) {
   const widths = layerWidths(config);
   const somewhere = new Set<ActivationName>(levels.flatMap((level) => [...sharedValues(level)]));
   return {
@@ -152,7 +152,7 @@ function layerSets(config: LlamaConfig, levels: readonly Level[]) {
  * and one set of buffers for all layers.
  */
 export function bytesPerToken(
-  config: LlamaConfig,
+  config: Architecture,
   levels: readonly Level[] | undefined,
   storage: Storage,
 ): number {
@@ -163,7 +163,7 @@ export function bytesPerToken(
 }
 
 /** Bytes a scored token costs. */
-export function bytesPerScored(config: LlamaConfig, vocabularyChunk: number): number {
+export function bytesPerScored(config: Architecture, vocabularyChunk: number): number {
   return 4 * sum(headWidths(config, vocabularyChunk));
 }
 
@@ -171,7 +171,7 @@ export function bytesPerScored(config: LlamaConfig, vocabularyChunk: number): nu
 export const MIX_BYTES = 40;
 
 /** Widest activation row in floats: bounds the tokens of a chunk by the adapter's binding limit. */
-export function widestRow(config: LlamaConfig): number {
+export function widestRow(config: Architecture): number {
   return Math.max(
     ...Object.values(layerWidths(config)),
     ...Object.values(scratchWidths(config, "f32")),
@@ -208,7 +208,7 @@ export class Activations {
 
   constructor(
     gpu: Gpu,
-    config: LlamaConfig,
+    config: Architecture,
     capacity: Capacity,
     { levels, mixes, storage }: {
       readonly levels: readonly Level[] | undefined;
@@ -244,7 +244,7 @@ export class Activations {
     this.partial = this.#view("partial sums", trainable ? blocks * widestRow(config) : 4);
   }
 
-  #trainedLayers(c: LlamaConfig, levels: readonly Level[], tokens: number): LayerActivations[] {
+  #trainedLayers(c: Architecture, levels: readonly Level[], tokens: number): LayerActivations[] {
     const sets = layerSets(c, levels);
     const shared = this.#allocate(sets.shared, tokens, "shared", this.storage);
     return sets.own.map((widths, i) => {
@@ -254,7 +254,7 @@ export class Activations {
   }
 
   /** Nothing is looked at again: a layer writes its output over its input. */
-  #frozenLayers(config: LlamaConfig, tokens: number): LayerActivations[] {
+  #frozenLayers(config: Architecture, tokens: number): LayerActivations[] {
     const layer = this.#allocate(layerWidths(config), tokens, "all layers", this.storage);
     return Array<LayerActivations>(config.numHiddenLayers).fill(layer);
   }

@@ -4,8 +4,9 @@ import type { AttentionVariant } from "../gpu/kernels/attention.ts";
 import type { View } from "../gpu/program.ts";
 import type { Capacity } from "./activations.ts";
 import type { Inputs } from "./decoder.ts";
-import type { LlamaConfig } from "./llama_config.ts";
+import { type Architecture, rotaries } from "./architecture.ts";
 import { blocksOf, groupByValue, type Pack } from "./pack.ts";
+import { rotaryTable } from "./rotary.ts";
 
 type InputName = Exclude<keyof Inputs, "rotary">;
 
@@ -15,7 +16,7 @@ export class ChunkInputs {
   readonly #variant: AttentionVariant;
   readonly views: Inputs;
 
-  constructor(gpu: Gpu, config: LlamaConfig, capacity: Capacity, variant: AttentionVariant) {
+  constructor(gpu: Gpu, config: Architecture, capacity: Capacity, variant: AttentionVariant) {
     this.#gpu = gpu;
     this.#variant = variant;
     const view = (label: string, words: number): View => {
@@ -24,7 +25,6 @@ export class ChunkInputs {
       return { buffer, offset: 0, size: 0 };
     };
     const { tokens: T, scored: S } = capacity;
-    const rotary = rotaryTable(config, Math.min(T, config.maxPositionEmbeddings));
     this.views = {
       ids: view("ids", T),
       positions: view("positions", T),
@@ -38,9 +38,15 @@ export class ChunkInputs {
       idPositions: view("id positions", T),
       sourceLists: view("source lists", S * 3),
       sourcePositions: view("source positions", S),
-      rotary: view("rotary table", rotary.length),
+      rotary: new Map(
+        rotaries(config).map((rotary) => {
+          const table = rotaryTable(rotary, Math.min(T, config.maxPositionEmbeddings));
+          const own = view("rotary table", table.length);
+          gpu.write(own.buffer, table);
+          return [rotary, own];
+        }),
+      ),
     };
-    gpu.write(this.views.rotary.buffer, rotary);
   }
 
   /** Uploads a pack; returns the sizes its programs are replayed with. */
@@ -97,18 +103,4 @@ function attendedPairs(pack: Pack): number {
     const n = end - begin;
     return sum + n * (prefixEnd - prefixBegin) + n * (n + 1) / 2;
   }, 0);
-}
-
-/** [positions, D/2] of (cos, sin) of position / theta^(2i/D), computed in float64. */
-function rotaryTable(config: LlamaConfig, positions: number): Float32Array {
-  const half = config.headDim / 2;
-  const table = new Float32Array(positions * half * 2);
-  for (let i = 0; i < half; i++) {
-    const frequency = config.ropeTheta ** (-2 * i / config.headDim);
-    for (let p = 0; p < positions; p++) {
-      table[(p * half + i) * 2] = Math.cos(p * frequency);
-      table[(p * half + i) * 2 + 1] = Math.sin(p * frequency);
-    }
-  }
-  return table;
 }

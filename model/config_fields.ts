@@ -1,34 +1,33 @@
-/** Fields of `config.json` by what they do to the arithmetic; see `llama_config.ts`. */
+/** Fields of `config.json` by what they do to the arithmetic; see `parse_architecture.ts`. */
 
-/** Fields that become part of the checked configuration. */
-export const READ_FIELDS: ReadonlySet<string> = new Set([
+/** Fields that become part of the description of any model type. */
+export const COMMON_FIELDS: ReadonlySet<string> = new Set([
   "architectures",
   "attention_bias",
   "bos_token_id",
   "eos_token_id",
   "head_dim",
+  "mlp_bias",
+  "model_type",
+  "num_key_value_heads",
+  "tie_word_embeddings",
+  "vocab_size",
+]);
+
+/** Those of the types with a rotary embedding, which also call sizes the same. */
+export const ROTARY_FIELDS: ReadonlySet<string> = new Set([
   "hidden_size",
   "intermediate_size",
   "layer_types",
   "max_position_embeddings",
-  "mlp_bias",
-  "model_type",
   "num_attention_heads",
   "num_hidden_layers",
-  "num_key_value_heads",
-  "rms_norm_eps",
   "rope_parameters",
   "rope_scaling",
-  "rope_theta",
-  "sliding_window",
-  "tie_word_embeddings",
-  "use_sliding_window",
-  "vocab_size",
 ]);
 
 /** Fields that may only have one of these values (as JSON text), besides null and false. */
 export const FIXED_FIELDS: ReadonlyMap<string, readonly string[]> = new Map([
-  ["hidden_act", ['"silu"', '"swish"']],
   ["partial_rotary_factor", ["1"]],
   ["pruned_heads", ["{}"]],
   ["quantization_config", []],
@@ -41,6 +40,13 @@ export const FIXED_FIELDS: ReadonlyMap<string, readonly string[]> = new Map([
   ["rope_interleaved", []],
   ["use_mrope", []],
   ["use_qk_norm", []],
+  ["use_bidirectional_attention", []],
+  ["scale_attn_by_inverse_layer_idx", []],
+  ["reorder_and_upcast_attn", []],
+  ["query_pre_attn_scalar", []],
+  // Gemma's files name it beside hidden_activation, which is what counts there.
+  ["hidden_act", ['"gelu_pytorch_tanh"']],
+  ["use_sliding_window", []],
 ]);
 
 /**
@@ -69,10 +75,21 @@ export const HARMLESS_FIELDS: ReadonlySet<string> = new Set([
   "pretraining_tp",
   "use_cache",
   "use_flash_attn",
+  "cache_implementation",
   "max_window_layers",
+  "n_ctx",
+  "original_max_position_embeddings",
+  // Read where a model type has windows, elsewhere left over from another one.
+  "sliding_window",
+  "classifier_dropout",
   "attention_dropout",
   "hidden_dropout",
   "attn_pdrop",
+  "summary_activation",
+  "summary_first_dropout",
+  "summary_proj_to_labels",
+  "summary_type",
+  "summary_use_proj",
   "embd_pdrop",
   "resid_pdrop",
   "gradient_checkpointing",

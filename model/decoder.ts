@@ -7,12 +7,12 @@ import { attentionKernels, attentionVariant } from "../gpu/kernels/attention.ts"
 import { type Kernel, WORKGROUP } from "../gpu/pipeline.ts";
 import { f32Bits, type Input, Program, type View } from "../gpu/program.ts";
 import type { Activations, BackwardScratch, Capacity, LayerActivations } from "./activations.ts";
-import { EMBEDDING, Head } from "./head.ts";
-import type { LlamaConfig } from "./llama_config.ts";
+import { Head } from "./head.ts";
+import { type Architecture, layerKind, type Rotary } from "./architecture.ts";
 import { Operations, type ParameterStore, rowsOf } from "./operations.ts";
 import { type ActivationName, sharedValues } from "./recompute.ts";
 
-/** Integer inputs of a chunk and the rotary table, on the GPU. */
+/** Integer inputs of a chunk and the rotary tables, on the GPU. */
 export interface Inputs {
   readonly ids: View;
   readonly positions: View;
@@ -26,7 +26,7 @@ export interface Inputs {
   readonly idPositions: View;
   readonly sourceLists: View;
   readonly sourcePositions: View;
-  readonly rotary: View;
+  readonly rotary: ReadonlyMap<Rotary, View>;
 }
 
 export class Decoder {
@@ -34,14 +34,14 @@ export class Decoder {
   readonly head: Head;
   readonly backward: Program | undefined;
   readonly #gpu: Gpu;
-  readonly #config: LlamaConfig;
+  readonly #config: Architecture;
   readonly #a: Activations;
   readonly #inputs: Inputs;
   readonly #store: ParameterStore;
 
   constructor(
     gpu: Gpu,
-    config: LlamaConfig,
+    config: Architecture,
     store: ParameterStore,
     activations: Activations,
     inputs: Inputs,
@@ -80,7 +80,7 @@ export class Decoder {
     views: readonly (View | Input)[],
     { blocks, heads, products }: { blocks: string; heads: number; products: number },
   ): void {
-    const scale = f32Bits(1 / Math.sqrt(this.#config.headDim));
+    const scale = f32Bits(this.#config.attentionScale);
     const width = this.#config.numAttentionHeads * this.#config.headDim;
     program.add(kernel, views, (sizes) => ({
       params: [sizes[blocks], scale],
@@ -100,15 +100,22 @@ export class Decoder {
     };
   }
 
-  #rotate(o: Operations, x: View, heads: number, sign: 1 | -1): void {
-    const { positions, rotary } = this.#inputs;
-    o.rope({ positions, table: rotary, x, heads, headDim: this.#config.headDim, sign });
+  #rotate(o: Operations, layer: number, x: View, heads: number, sign: 1 | -1): void {
+    const { rotary } = layerKind(this.#config, layer);
+    if (rotary === null) return;
+    const { positions } = this.#inputs, table = this.#inputs.rotary.get(rotary)!;
+    o.rope({ positions, table, x, heads, headDim: this.#config.headDim, sign });
   }
 
   #trunk(): Program {
     const program = new Program(this.#gpu, this.#store.textures);
     const o = this.#operations(program);
-    o.embed(EMBEDDING, this.#inputs.ids, this.#a.layers[0].x, "tokens");
+    o.embed(
+      `${this.#config.names.embedding}.weight`,
+      this.#inputs.ids,
+      this.#a.layers[0].x,
+      "tokens",
+    );
     for (const [i, layer] of this.#a.layers.entries()) {
       this.#layerForward(o, i, layer, () => true);
       const out = this.#a.layers[i + 1]?.x ?? this.#a.last;
@@ -127,7 +134,7 @@ export class Decoder {
     a: LayerActivations,
     wanted: (name: ActivationName) => boolean,
   ): void {
-    const { numAttentionHeads: H, numKeyValueHeads: K, rmsNormEps: eps } = this.#config;
+    const { numAttentionHeads: H, numKeyValueHeads: K, normEps: eps } = this.#config;
     const name = `model.layers.${index}`, rows = "tokens";
     const norm = (which: string, x: View, y: View, inv: View) =>
       o.rmsNorm(`${name}.${which}`, { x, y, inv, rows, eps });
@@ -135,8 +142,8 @@ export class Decoder {
     if (wanted("q")) o.linear(`${name}.self_attn.q_proj`, a.n1, a.q, rows);
     if (wanted("k")) o.linear(`${name}.self_attn.k_proj`, a.n1, a.k, rows);
     if (wanted("v")) o.linear(`${name}.self_attn.v_proj`, a.n1, a.v, rows);
-    if (wanted("q")) this.#rotate(o, a.q, H, 1);
-    if (wanted("k")) this.#rotate(o, a.k, K, 1);
+    if (wanted("q")) this.#rotate(o, index, a.q, H, 1);
+    if (wanted("k")) this.#rotate(o, index, a.k, K, 1);
     if (wanted("o")) this.#attentionForward(o, a);
     if (wanted("xMid")) o.linear(`${name}.self_attn.o_proj`, a.o, a.xMid, rows, a.x);
     if (wanted("n2")) norm("post_attention_layernorm", a.xMid, a.n2, a.inv2);
@@ -167,7 +174,12 @@ export class Decoder {
       this.#mlpBackward(o, i, layers[i], scratch!);
       this.#attentionBackward(o, i, layers[i], scratch!);
     }
-    o.embedBackward(EMBEDDING, this.#inputs.idLists, this.#inputs.idPositions, scratch!.dx);
+    o.embedBackward(
+      `${this.#config.names.embedding}.weight`,
+      this.#inputs.idLists,
+      this.#inputs.idPositions,
+      scratch!.dx,
+    );
     return program;
   }
 
@@ -184,7 +196,7 @@ export class Decoder {
       dy: s.dNorm,
       dx: s.dx,
       rows,
-      eps: this.#config.rmsNormEps,
+      eps: this.#config.normEps,
     });
   }
 
@@ -200,7 +212,7 @@ export class Decoder {
   }
 
   #attentionBackward(o: Operations, index: number, a: LayerActivations, s: BackwardScratch): void {
-    const { numAttentionHeads: H, numKeyValueHeads: K, rmsNormEps: eps } = this.#config;
+    const { numAttentionHeads: H, numKeyValueHeads: K, normEps: eps } = this.#config;
     const name = `model.layers.${index}`, rows = "tokens";
     const { queryBlocks, keyBlocks, mask } = this.#inputs;
     const dO = s.dNorm;
@@ -215,8 +227,8 @@ export class Decoder {
     this.#attend(o.program, kernels.backwardQuery, [queryBlocks, ...common, s.dq], queries);
     const keys = { blocks: "keyBlocks", heads: K, products: 4 };
     this.#attend(o.program, kernels.backwardKey, [keyBlocks, ...common, s.dk, s.dv], keys);
-    this.#rotate(o, s.dq, H, -1);
-    this.#rotate(o, s.dk, K, -1);
+    this.#rotate(o, index, s.dq, H, -1);
+    this.#rotate(o, index, s.dk, K, -1);
     const dx = s.dNorm;
     o.linearBackward(`${name}.self_attn.q_proj`, { x: a.n1, dy: s.dq, dx, first: true, rows });
     o.linearBackward(`${name}.self_attn.k_proj`, { x: a.n1, dy: s.dk, dx, rows });

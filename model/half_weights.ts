@@ -9,7 +9,7 @@ import { kernel } from "../gpu/kernels/mod.ts";
 import { WORKGROUP } from "../gpu/pipeline.ts";
 import { groupsFor, Program, type View } from "../gpu/program.ts";
 import { valueBytes } from "../gpu/storage.ts";
-import type { LlamaConfig } from "./llama_config.ts";
+import { type Architecture, headWeight, isEmbedding } from "./architecture.ts";
 import { PIECE_FLOATS } from "./optimizer.ts";
 import { parameterList } from "./param_table.ts";
 import { type Layout, layOut, type Part, type SlabSet } from "./slabs.ts";
@@ -18,17 +18,17 @@ import { type Layout, layOut, type Part, type SlabSet } from "./slabs.ts";
 const halved = (bytes: number) => bytes / 4 * valueBytes("f16");
 
 /** Where the copies lie, as if they were f32: cut into the same parts as the weights are. */
-function copyLayout(gpu: Gpu, config: LlamaConfig): Layout {
+function copyLayout(gpu: Gpu, config: Architecture): Layout {
   const { bindingLimit, offsetAlignment } = gpu.capabilities;
   const matrices = parameterList(config).filter(({ name, shape }) =>
-    // Embeddings are read by products where they are the head too.
-    shape.length === 2 && (config.tieWordEmbeddings || !name.startsWith("model.embed_tokens."))
+    // Embeddings are read by products where they are the head.
+    shape.length === 2 && (name === headWeight(config) || !isEmbedding(config, name))
   );
   return layOut(matrices, bindingLimit, 2 * offsetAlignment);
 }
 
 /** Bytes of the copies of a model. */
-export function halfWeightBytes(gpu: Gpu, config: LlamaConfig): number {
+export function halfWeightBytes(gpu: Gpu, config: Architecture): number {
   return halved(copyLayout(gpu, config).bytes);
 }
 
@@ -42,7 +42,7 @@ export class HalfWeights {
    * Allocates the copies of `weights`; `refresh` fills them, through `textures` whose first slot holds a
    * piece of `PIECE_FLOATS`.
    */
-  constructor(gpu: Gpu, config: LlamaConfig, weights: SlabSet, textures?: InputTextures) {
+  constructor(gpu: Gpu, config: Architecture, weights: SlabSet, textures?: InputTextures) {
     this.#gpu = gpu;
     const layout = copyLayout(gpu, config);
     this.#buffers = layout.slabs.map(({ bytes }, i) =>

@@ -10,19 +10,16 @@ import { groupsFor, Program, type View } from "../gpu/program.ts";
 import { valueBytes } from "../gpu/storage.ts";
 import type { Activations, BackwardScratch, Capacity } from "./activations.ts";
 import type { Inputs } from "./decoder.ts";
-import type { LlamaConfig } from "./llama_config.ts";
+import { type Architecture, headWeight } from "./architecture.ts";
 import { operandView, Operations, type ParameterStore, rowsOf } from "./operations.ts";
 import { type Part, SPLIT_ROWS } from "./slabs.ts";
 
 /** Four columns at a time that an invocation of log_softmax's backward takes (`PER_THREAD4` in the WGSL). */
 const PER_THREAD4 = 8;
 
-/** The token embeddings, and the head's weight where both are tied. */
-export const EMBEDDING = "model.embed_tokens.weight";
-
 export interface HeadParts {
   readonly gpu: Gpu;
-  readonly config: LlamaConfig;
+  readonly config: Architecture;
   readonly store: ParameterStore;
   readonly activations: Activations;
   readonly inputs: Inputs;
@@ -101,12 +98,12 @@ export class Head {
     const { activations, config } = this.#parts;
     const a = activations.head;
     o.gather(sources, activations.last, a.rows, "scored", config.hiddenSize);
-    o.rmsNorm("model.norm", {
+    o.rmsNorm(config.names.finalNorm, {
       x: a.rows,
       y: a.hidden,
       inv: a.inv,
       rows: "scored",
-      eps: config.rmsNormEps,
+      eps: config.normEps,
     });
   }
 
@@ -141,7 +138,7 @@ export class Head {
   }
 
   #weightName(): string {
-    return this.#parts.config.tieWordEmbeddings ? EMBEDDING : "lm_head.weight";
+    return headWeight(this.#parts.config);
   }
 
   /** The rows of a chunk in the weights or in their gradients. */
@@ -259,13 +256,13 @@ export class Head {
     const { config, activations, inputs } = this.#parts;
     const a = activations.head, C = config.hiddenSize;
     o.program.clear(a.dRows.buffer, ({ scored }) => scored * C * 4);
-    o.rmsNormBackward("model.norm", {
+    o.rmsNormBackward(config.names.finalNorm, {
       x: a.rows,
       inv: a.inv,
       dy: a.dHidden,
       dx: a.dRows,
       rows: "scored",
-      eps: config.rmsNormEps,
+      eps: config.normEps,
     });
     o.program.clear(scratch.dx.buffer, ({ tokens }) => tokens * C * 4);
     const { sourceLists, sourcePositions } = inputs;

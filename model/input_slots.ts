@@ -1,18 +1,18 @@
 /** How large the textures are that a model's kernels read their inputs from, see `gpu/input_textures.ts`. */
 import { type Capacity, widestRow } from "./activations.ts";
-import type { LlamaConfig } from "./llama_config.ts";
+import { type Architecture, headWeight, isEmbedding } from "./architecture.ts";
 import { PIECE_FLOATS } from "./optimizer.ts";
 import type { Layout } from "./slabs.ts";
 import type { Storage } from "../gpu/storage.ts";
 
 /** What runs over the same textures. */
 export interface SlotRequest {
-  readonly config: LlamaConfig;
+  readonly config: Architecture;
   readonly layout: Layout;
   readonly capacity: Capacity;
   readonly trainable: boolean;
   /** A model whose head runs beside this one's, over the same chunks. */
-  readonly beside?: LlamaConfig;
+  readonly beside?: Architecture;
   readonly storage: Storage;
 }
 
@@ -28,7 +28,9 @@ function largestInputs({ config, layout, capacity, beside }: SlotRequest) {
     weights: Math.max(
       vocabularyChunk * hidden,
       ...[...layout.parameters].flatMap(([name, { parts }]) =>
-        /^(model\.embed_tokens|lm_head)\./.test(name) ? [] : parts.map(({ size }) => size / 4)
+        isEmbedding(config, name) || name === headWeight(config)
+          ? []
+          : parts.map(({ size }) => size / 4)
       ),
     ),
     logits: scored * vocabularyChunk,

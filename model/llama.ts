@@ -19,7 +19,7 @@ import type {
   TrainingEngine,
 } from "./engine.ts";
 import { ModelError } from "./error.ts";
-import type { LlamaConfig } from "./llama_config.ts";
+import type { Architecture } from "./architecture.ts";
 import { generateGreedy } from "./greedy.ts";
 import { buildParts, destroyParts, type EngineParts } from "./llama_parts.ts";
 import type { MemoryPlan, MemoryRequest } from "./memory.ts";
@@ -50,14 +50,14 @@ export interface LlamaOptions extends MemoryRequest {
 export class LlamaEngine implements TrainingEngine {
   readonly fingerprint: string;
   readonly #gpu: Gpu;
-  readonly #config: LlamaConfig;
+  readonly #config: Architecture;
   readonly #options: LlamaOptions;
   readonly #parts: EngineParts;
   #reference: { readonly engine: LlamaEngine; readonly head: Program } | undefined;
   #logps: GPUBuffer | undefined;
   #kept: Kept | undefined;
 
-  private constructor(gpu: Gpu, config: LlamaConfig, options: LlamaOptions) {
+  private constructor(gpu: Gpu, config: Architecture, options: LlamaOptions) {
     this.#gpu = gpu;
     this.#config = config;
     this.#options = options;
@@ -78,7 +78,7 @@ export class LlamaEngine implements TrainingEngine {
    */
   static async create(
     gpu: Gpu,
-    config: LlamaConfig,
+    config: Architecture,
     options: LlamaOptions,
     parameter: (name: string, shape: readonly number[]) => Float32Array | Promise<Float32Array>,
   ): Promise<LlamaEngine> {

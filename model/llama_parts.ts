@@ -9,11 +9,12 @@ import { Decoder } from "./decoder.ts";
 import { ModelError } from "./error.ts";
 import { HalfWeights } from "./half_weights.ts";
 import { halfInputSlots, inputSlots } from "./input_slots.ts";
-import type { LlamaConfig } from "./llama_config.ts";
+import type { Architecture } from "./architecture.ts";
 import { Logits } from "./logits.ts";
 import { type MemoryPlan, type MemoryRequest, planMemory } from "./memory.ts";
 import { Optimizer } from "./optimizer.ts";
 import { parameterList } from "./param_table.ts";
+import { LLAMA_NAMES } from "./parameter_names.ts";
 import { Updates } from "./pending_update.ts";
 import { layOut, SlabSet } from "./slabs.ts";
 
@@ -38,10 +39,13 @@ export interface EngineParts {
  *
  * @throws GpuError when it does not fit; ModelError when the kernels cannot take its shape
  */
-export function buildParts(gpu: Gpu, config: LlamaConfig, request: MemoryRequest): EngineParts {
+export function buildParts(gpu: Gpu, config: Architecture, request: MemoryRequest): EngineParts {
   const { headDim, numAttentionHeads, numKeyValueHeads } = config;
   if (headDim % 4 !== 0) {
     throw new ModelError(`Cannot run the model: its head size ${headDim} is no multiple of 4`);
+  }
+  if (config.names !== LLAMA_NAMES || config.layerKinds.some((kind) => kind.slidingWindow)) {
+    throw new ModelError(`Cannot run the model: there are no kernels for ${config.modelType} yet`);
   }
   const { bindingLimit, offsetAlignment } = gpu.capabilities;
   const layout = layOut(parameterList(config), bindingLimit, offsetAlignment);

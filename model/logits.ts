@@ -1,12 +1,12 @@
 /** Logits at chosen positions: for generation and tests; training never has them all at once. */
 import type { Gpu } from "../gpu/device.ts";
 import { Program, type View } from "../gpu/program.ts";
-import type { LlamaConfig } from "./llama_config.ts";
+import { type Architecture, headWeight } from "./architecture.ts";
 import { operandView, Operations, type ParameterStore } from "./operations.ts";
 
 export class Logits {
   readonly #gpu: Gpu;
-  readonly #config: LlamaConfig;
+  readonly #config: Architecture;
   readonly #store: ParameterStore;
   readonly #hidden: View;
   #rows = 0;
@@ -14,7 +14,7 @@ export class Logits {
   #program: Program | undefined;
 
   /** `hidden` [tokens, C]: the output of the last layer. */
-  constructor(gpu: Gpu, config: LlamaConfig, store: ParameterStore, hidden: View) {
+  constructor(gpu: Gpu, config: Architecture, store: ParameterStore, hidden: View) {
     this.#gpu = gpu;
     this.#config = config;
     this.#store = store;
@@ -49,7 +49,7 @@ export class Logits {
   #build(rows: number): void {
     this.destroy();
     this.#rows = rows;
-    const { hiddenSize: C, vocabSize: V, rmsNormEps: eps } = this.#config;
+    const { hiddenSize: C, vocabSize: V, normEps: eps } = this.#config;
     const stride = Math.ceil(V / 4) * 4;
     const [index, picked, hidden, inv, logits] = ([
       ["index", 1],
@@ -65,10 +65,8 @@ export class Logits {
     const program = new Program(this.#gpu);
     const o = new Operations(this.#gpu, program, this.#store, inv);
     o.gather(index, this.#hidden, picked, "rows", C);
-    o.rmsNorm("model.norm", { x: picked, y: hidden, inv, rows: "rows", eps });
-    const head = o.parameter(
-      this.#config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight",
-    );
+    o.rmsNorm(this.#config.names.finalNorm, { x: picked, y: hidden, inv, rows: "rows", eps });
+    const head = o.parameter(headWeight(this.#config));
     for (const part of head.parts) {
       o.matmul({
         form: "NT",

@@ -14,7 +14,7 @@ import {
   widestRow,
 } from "./activations.ts";
 import type { OptimizerSettings } from "./engine.ts";
-import type { LlamaConfig } from "./llama_config.ts";
+import type { Architecture } from "./architecture.ts";
 import { halfWeightBytes } from "./half_weights.ts";
 import { halfInputSlots, inputSlots, type SlotRequest } from "./input_slots.ts";
 import { momentBytes } from "./optimizer.ts";
@@ -36,7 +36,7 @@ export interface MemoryRequest {
   /** What of a policy's activations is computed again in the backward pass. Absent: "auto". */
   readonly recompute?: Recompute;
   /** A frozen model that runs the same chunks beside this one: what it takes counts too. */
-  readonly beside?: LlamaConfig;
+  readonly beside?: Architecture;
   /** How values are stored that may be f16 (`activations.ts`, `half_weights.ts`). Absent: f32. */
   readonly storage?: Storage;
 }
@@ -68,7 +68,7 @@ type Levels = readonly Level[] | undefined;
 
 /** Bytes of a chunk: activations, inputs, rotary table, partial sums. */
 function chunkBytes(
-  config: LlamaConfig,
+  config: Architecture,
   vocabularyChunk: number,
   levels: Levels,
   storage: Storage,
@@ -120,7 +120,7 @@ function largestFitting(least: Size, most: Size, fits: (size: Size) => boolean):
 }
 
 /** The widest rows, in floats, that models bind which run the same chunks, a token and a scored one. */
-function widestRows(models: readonly LlamaConfig[], chunk: number): Size {
+function widestRows(models: readonly Architecture[], chunk: number): Size {
   return {
     tokens: Math.max(...models.map(widestRow)),
     scored: Math.max(chunk, ...models.map(({ hiddenSize }) => hiddenSize)),
@@ -147,12 +147,12 @@ function chooseLevels(
  */
 export function planMemory(
   gpu: Gpu,
-  config: LlamaConfig,
+  config: Architecture,
   layout: Layout,
   request: MemoryRequest,
 ): MemoryPlan {
   const { optimizer, beside: other, budget, storage = "f32" } = request;
-  const copies = (config: LlamaConfig) => storage === "f16" ? halfWeightBytes(gpu, config) : 0;
+  const copies = (config: Architecture) => storage === "f16" ? halfWeightBytes(gpu, config) : 0;
   const weights = layout.bytes + copies(config);
   const gradients = optimizer ? layout.bytes : 0;
   const moments = optimizer ? momentBytes(layout, optimizer) : 0;

@@ -1,7 +1,8 @@
 /** Reading a model from a Hugging Face folder, everything checked against its `config.json`. */
 import { type Dtype, firstNonFinite } from "./dtype.ts";
 import { ModelError, quoted, readingError } from "./error.ts";
-import { type LlamaConfig, parseLlamaConfig } from "./llama_config.ts";
+import type { Architecture } from "./architecture.ts";
+import { parseArchitecture } from "./parse_architecture.ts";
 import { parameterList, type ParameterSpec } from "./param_table.ts";
 import type { TensorStore } from "./safetensors.ts";
 import { elementCount } from "./safetensors_header.ts";
@@ -13,7 +14,7 @@ export { type ModelToWrite, type Precision, writeModelFolder } from "./model_fol
 /** A checked model folder; weights are read on demand. */
 export interface ModelFolder extends Disposable {
   readonly dir: string;
-  readonly config: LlamaConfig;
+  readonly config: Architecture;
   /** Text of `config.json`, for `writeModelFolder`. */
   readonly configText: string;
   readonly parameters: readonly ParameterSpec[];
@@ -51,8 +52,6 @@ const COMPANIONS = [
 /** Tensors that old files carry although they follow from the config. */
 const IGNORABLE = /(^|\.)(rotary_emb\.inv_freq|attn\.masked_bias|self_attn\.bias)$/;
 
-const HEAD = "lm_head.weight", EMBEDDING = "model.embed_tokens.weight";
-
 /** Values compared at once when a tied head is stored too. */
 const COMPARE_VALUES = 4 * 1024 * 1024;
 
@@ -65,7 +64,7 @@ const COMPARE_VALUES = 4 * 1024 * 1024;
 export function openModelFolder(dir: string): ModelFolder {
   checkIsFolder(dir);
   const configText = readJsonObject(`${dir}/config.json`).text;
-  const config = parseLlamaConfig(configText, `${dir}/config.json`);
+  const config = parseArchitecture(configText, `${dir}/config.json`);
   const store = openSafetensorsFolder(dir);
   try {
     return describeFolder(dir, configText, config, store);
@@ -78,7 +77,7 @@ export function openModelFolder(dir: string): ModelFolder {
 function describeFolder(
   dir: string,
   configText: string,
-  config: LlamaConfig,
+  config: Architecture,
   store: TensorStore,
 ): ModelFolder {
   const parameters = parameterList(config);
@@ -110,14 +109,15 @@ function describeFolder(
 /** Compares stored tensors with the parameters the config asks for; returns notices. */
 function checkTensors(
   parameters: readonly ParameterSpec[],
-  config: LlamaConfig,
+  config: Architecture,
   store: TensorStore,
   dir: string,
 ): string[] {
+  const head = `${config.names.head}.weight`;
   for (const { name, shape } of parameters) {
     const entry = store.tensors.get(name);
     if (entry === undefined) {
-      const hint = name === HEAD ? "; if it shares the embedding, set tie_word_embeddings" : "";
+      const hint = name === head ? "; if it shares the embedding, set tie_word_embeddings" : "";
       throw new ModelError(
         `Cannot read the weights of ${quoted(dir)}: tensor ${quoted(name)} ${quoted(shape)}, ` +
           `which config.json asks for, is missing${hint}`,
@@ -130,7 +130,7 @@ function checkTensors(
   let ignored = 0;
   for (const name of store.tensors.keys()) {
     if (known.has(name)) continue;
-    if (name === HEAD && config.tieWordEmbeddings) checkTiedHead(config, store);
+    if (name === head && config.tieWordEmbeddings) checkTiedHead(config, store);
     else if (IGNORABLE.test(name)) ignored++;
     else {
       throw new ModelError(
@@ -168,19 +168,20 @@ function checkShapeAndType(name: string, shape: readonly number[], store: Tensor
  * A tied model may store its head a second time, if it is the same. If not, readers disagree on what
  * the model is (some tie, some do not), so the user has to say.
  */
-function checkTiedHead(config: LlamaConfig, store: TensorStore): void {
+function checkTiedHead(config: Architecture, store: TensorStore): void {
+  const head = `${config.names.head}.weight`, stored = `${config.names.embedding}.weight`;
   const shape = [config.vocabSize, config.hiddenSize];
-  checkShapeAndType(HEAD, shape, store);
+  checkShapeAndType(head, shape, store);
   const step = Math.max(1, Math.floor(COMPARE_VALUES / config.hiddenSize));
   for (let row = 0; row < config.vocabSize; row += step) {
     const end = Math.min(row + step, config.vocabSize);
-    const head = new Uint32Array(store.readF32(HEAD, row, end).buffer);
-    const embedding = new Uint32Array(store.readF32(EMBEDDING, row, end).buffer);
-    const differs = head.findIndex((bits, i) => bits !== embedding[i]);
+    const own = new Uint32Array(store.readF32(head, row, end).buffer);
+    const embedding = new Uint32Array(store.readF32(stored, row, end).buffer);
+    const differs = own.findIndex((bits, i) => bits !== embedding[i]);
     if (differs < 0) continue;
     throw new ModelError(
-      `Cannot read ${quoted(store.fileOf(HEAD))}: config.json says tie_word_embeddings, but ` +
-        `${quoted(HEAD)} differs from ${quoted(EMBEDDING)} in row ` +
+      `Cannot read ${quoted(store.fileOf(head))}: config.json says tie_word_embeddings, but ` +
+        `${quoted(head)} differs from ${quoted(stored)} in row ` +
         `${row + Math.floor(differs / config.hiddenSize)}; remove the one or the other`,
     );
   }

@@ -3,7 +3,7 @@ import type { NamedTensor } from "./engine.ts";
 import { firstNonFinite, type StoredDtype } from "./dtype.ts";
 import { attemptWrite, parentOf, removeTree, syncFolder, writeSynced } from "./durable_file.ts";
 import { ModelError, quoted, readingError } from "./error.ts";
-import { parseLlamaConfig } from "./llama_config.ts";
+import { parseArchitecture } from "./parse_architecture.ts";
 import { parameterList } from "./param_table.ts";
 import { SafetensorsWriter, type TensorSpec } from "./safetensors_write.ts";
 import { parseStrictJson } from "./strict_json.ts";
@@ -43,7 +43,7 @@ export async function writeModelFolder(outDir: string, model: ModelToWrite): Pro
   refuseOccupied(target);
   const partial = `${target}.partial`;
   const { stored, torch } = DTYPES[model.precision];
-  const config = parseLlamaConfig(model.configText, "config.json");
+  const config = parseArchitecture(model.configText, "config.json");
   const specs = parameterList(config).map(({ name, shape }) => ({ name, shape, dtype: stored }));
   try {
     attemptWrite(partial, () => {

@@ -1,63 +1,97 @@
 /** Which parameters a model has, what they are called in its files, and how they start. */
 import { ModelError, quoted } from "./error.ts";
-import type { LlamaConfig } from "./llama_config.ts";
+import { type Architecture, attentionWidths } from "./architecture.ts";
 import { elementCount } from "./safetensors_header.ts";
 import { philox } from "./philox.ts";
 
 /** A parameter of the model under its name in the file. */
 export interface ParameterSpec {
   readonly name: string;
-  /** [out, in] for matrices, [size] for norms and biases. */
+  /** [out, in] for matrices ([in, out] where they are transposed), [size] for norms and biases. */
   readonly shape: readonly number[];
   /** Whether weight decay applies: to matrices, not to norms and biases. */
   readonly decay: boolean;
+  /** What it starts with for training from nothing. */
+  readonly start: "normal" | "zeros" | "ones";
 }
 
 /**
- * All parameters in the order of the forward pass, named as in Hugging Face files. C hidden, D head
- * size, H heads, K key/value heads, F feed-forward, V vocabulary: `embed_tokens` and `lm_head` [V, C],
- * `q_proj` [H*D, C], `k_proj` and `v_proj` [K*D, C], `o_proj` [C, H*D], `gate_proj` and `up_proj`
- * [F, C], `down_proj` [C, F]. With tied embeddings there is no `lm_head.weight`.
+ * All parameters in the order of the forward pass, named as in Hugging Face files (`parameter_names.ts`).
+ * C hidden, D head size, H heads, K key/value heads, F feed-forward, V vocabulary: embedding and head
+ * [V, C], positions [P, C], query [H*D, C], key and value [K*D, C], one after the other where they are
+ * one, output [C, H*D], gate and up [F, C] or [2F, C], down [C, F]. A tied head is no parameter.
  */
-export function parameterList(config: LlamaConfig): ParameterSpec[] {
-  const { hiddenSize: c, intermediateSize: f, vocabSize: v, headDim } = config;
-  const queries = config.numAttentionHeads * headDim;
-  const keys = config.numKeyValueHeads * headDim;
-  const list: ParameterSpec[] = [];
-  const norm = (name: string) => list.push({ name: `${name}.weight`, shape: [c], decay: false });
-  const linear = (name: string, out: number, input: number, bias: boolean) => {
-    list.push({ name: `${name}.weight`, shape: [out, input], decay: true });
-    if (bias) list.push({ name: `${name}.bias`, shape: [out], decay: false });
-  };
-  linear("model.embed_tokens", v, c, false);
+export function parameterList(config: Architecture): ParameterSpec[] {
+  const { names, hiddenSize: C, vocabSize } = config, list = new ParameterList(config);
+  list.matrix(names.embedding, [vocabSize, C], false);
+  if (names.positions) list.matrix(names.positions, [config.maxPositionEmbeddings, C], false);
   for (let layer = 0; layer < config.numHiddenLayers; layer++) {
-    const at = `model.layers.${layer}`;
-    norm(`${at}.input_layernorm`);
-    linear(`${at}.self_attn.q_proj`, queries, c, config.attentionBias);
-    linear(`${at}.self_attn.k_proj`, keys, c, config.attentionBias);
-    linear(`${at}.self_attn.v_proj`, keys, c, config.attentionBias);
-    linear(`${at}.self_attn.o_proj`, c, queries, config.outputBias);
-    norm(`${at}.post_attention_layernorm`);
-    linear(`${at}.mlp.gate_proj`, f, c, config.mlpBias);
-    linear(`${at}.mlp.up_proj`, f, c, config.mlpBias);
-    linear(`${at}.mlp.down_proj`, c, f, config.mlpBias);
+    list.layer(`${names.layers}.${layer}`);
   }
-  norm("model.norm");
-  if (!config.tieWordEmbeddings) linear("lm_head", v, c, false);
-  return list;
+  list.norm(names.finalNorm, C);
+  if (!config.tieWordEmbeddings) list.matrix(names.head, [vocabSize, C], false);
+  return list.specs;
+}
+
+class ParameterList {
+  readonly specs: ParameterSpec[] = [];
+  readonly #config: Architecture;
+
+  constructor(config: Architecture) {
+    this.#config = config;
+  }
+
+  matrix(name: string, shape: readonly number[], bias: boolean, out = shape[0]): void {
+    this.specs.push({ name: `${name}.weight`, shape, decay: true, start: "normal" });
+    if (bias) this.#vector(`${name}.bias`, out, "zeros");
+  }
+
+  norm(name: string, width: number): void {
+    const { norm } = this.#config;
+    this.#vector(`${name}.weight`, width, norm === "rms_one_plus" ? "zeros" : "ones");
+    if (norm === "layer") this.#vector(`${name}.bias`, width, "zeros");
+  }
+
+  #vector(name: string, width: number, start: "zeros" | "ones"): void {
+    this.specs.push({ name, shape: [width], decay: false, start });
+  }
+
+  layer(at: string): void {
+    const { names: { layer, transposed }, hiddenSize: C, intermediateSize: F } = this.#config;
+    const { attentionBias, outputBias, mlpBias, qkNorm, headDim } = this.#config;
+    const { queries, keys } = attentionWidths(this.#config);
+    const norm = (name: string | undefined, width = C) => name && this.norm(`${at}.${name}`, width);
+    const linear = (name: string | undefined, out: number, input: number, bias: boolean) =>
+      name && this.matrix(`${at}.${name}`, transposed ? [input, out] : [out, input], bias, out);
+    norm(layer.preAttentionNorm);
+    linear(layer.query, queries, C, attentionBias);
+    linear(layer.key, keys, C, attentionBias);
+    linear(layer.value, keys, C, attentionBias);
+    linear(layer.queryKeyValue, queries + 2 * keys, C, attentionBias);
+    norm(layer.queryNorm, qkNorm === "head" ? headDim : queries);
+    norm(layer.keyNorm, qkNorm === "head" ? headDim : keys);
+    linear(layer.output, C, queries, outputBias);
+    norm(layer.postAttentionNorm);
+    norm(layer.preMlpNorm);
+    linear(layer.gate, F, C, mlpBias);
+    linear(layer.up, F, C, mlpBias);
+    linear(layer.gateUp, 2 * F, C, mlpBias);
+    linear(layer.down, C, F, mlpBias);
+    norm(layer.postMlpNorm);
+  }
 }
 
 /**
- * Initial values of a parameter for training from nothing: norms 1, biases 0, everything else normal
- * with mean 0 and standard deviation `std`, as in transformers. A value depends only on seed, name and
- * its index, so the order in which parameters are made does not matter.
+ * Initial values of a parameter for training from nothing: norms 1 (0 where they are added to 1), biases
+ * 0, everything else normal with mean 0 and standard deviation `std`, as in transformers (without its
+ * smaller output matrices of GPT-2). A value depends only on seed, name and its index, so the order in
+ * which parameters are made does not matter.
  *
  * @param options.std standard deviation of matrices; default 0.02
  * @param options.seed non-negative safe integer
  */
 export function initParameter(
-  name: string,
-  shape: readonly number[],
+  { name, shape, start }: Omit<ParameterSpec, "decay">,
   options: { readonly std?: number; readonly seed: number },
 ): Float32Array<ArrayBuffer> {
   const { std = 0.02, seed } = options;
@@ -65,8 +99,8 @@ export function initParameter(
     throw new ModelError(`Cannot initialise ${quoted(name)}: seed ${seed} must be a safe integer`);
   }
   const values = new Float32Array(elementCount(shape));
-  if (name.endsWith(".bias")) return values;
-  if (name.endsWith("norm.weight")) return values.fill(1);
+  if (start === "zeros") return values;
+  if (start === "ones") return values.fill(1);
   const key = [seed >>> 0, Math.floor(seed / 2 ** 32)] as const;
   const stream = [hash(name, 0x811c9dc5), hash(name, 0x01234567)] as const;
   const bits = new Uint32Array(4);

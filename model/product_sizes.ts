@@ -1,7 +1,7 @@
 /** The matrix products of a model, for measuring kernels. */
 import type { ProductSize } from "../gpu/tuning_measure.ts";
 import { vocabularyChunk } from "./activations.ts";
-import type { LlamaConfig } from "./llama_config.ts";
+import type { Architecture } from "./architecture.ts";
 import { parameterList } from "./param_table.ts";
 
 /** Rows that a measurement takes: enough to tell kernels apart, few enough to be quick. */
@@ -11,9 +11,9 @@ const ROWS = 128;
  * The distinct products of one layer and of a chunk of the head, forward and backward, over a fixed
  * number of tokens.
  */
-export function productSizes(config: LlamaConfig): ProductSize[] {
+export function productSizes(config: Architecture): ProductSize[] {
   const linear = parameterList({ ...config, numHiddenLayers: 1 })
-    .filter(({ shape, name }) => shape.length === 2 && name.includes(".layers."))
+    .filter(({ shape, name }) => shape.length === 2 && name.startsWith(`${config.names.layers}.`))
     .map(({ shape: [out, input] }) => ({ out, input }));
   linear.push({ out: vocabularyChunk(config.vocabSize), input: config.hiddenSize });
   const sizes = linear.flatMap(({ out, input }): ProductSize[] => [

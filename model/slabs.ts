@@ -43,7 +43,7 @@ export interface Layout {
 
 /** Lays parameters out; `limit` is the largest slab in bytes, `align` that of an offset. */
 export function layOut(
-  specs: readonly ParameterSpec[],
+  specs: readonly Omit<ParameterSpec, "start">[],
   limit: number,
   align: number,
 ): Layout {

@@ -5,7 +5,7 @@
  * checkpointing, stand beside it.
  */
 import type { Gpu } from "../../gpu/device.ts";
-import { parseLlamaConfig } from "../../model/llama_config.ts";
+import { parseArchitecture } from "../../model/parse_architecture.ts";
 import { parameterList } from "../../model/param_table.ts";
 import { randomWeights, type StepCase, STEPS } from "../cases.ts";
 import { BenchRun, UPDATE } from "../step.ts";
@@ -54,7 +54,7 @@ export interface TrlResult {
 
 /** Sends a job: what the Python script reads before its first step. */
 async function sendJob(peer: Peer, test: StepCase, run: BenchRun, variant: Variant): Promise<void> {
-  const config = parseLlamaConfig(JSON.stringify(test.config), test.model);
+  const config = parseArchitecture(JSON.stringify(test.config), test.model);
   const parameters = parameterList(config).map(({ name, shape }) => [name, shape] as const);
   const settings = {
     learning_rate: UPDATE.learningRate,

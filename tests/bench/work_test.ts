@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { randomExamples, SMOL, STEPS } from "../../bench/cases.ts";
 import { layerWeights, sizesOf, stepOperations } from "../../bench/work.ts";
-import { parseLlamaConfig } from "../../model/llama_config.ts";
+import { parseArchitecture } from "../../model/parse_architecture.ts";
 import { parameterList } from "../../model/param_table.ts";
 import { packExamples } from "../../model/pack.ts";
 
@@ -31,7 +31,7 @@ for (const sharePrompt of [true, false]) {
 }
 
 Deno.test("a step's operations, by hand", () => {
-  const config = parseLlamaConfig(
+  const config = parseArchitecture(
     JSON.stringify({
       ...SMOL,
       hidden_size: 8,
@@ -54,7 +54,7 @@ Deno.test("a step's operations, by hand", () => {
 
 Deno.test("the SFT step of 128 tokens counts 6 operations a parameter and token, and attention's", () => {
   const test = STEPS.find(({ model, kind }) => model === "SmolLM2-135M" && kind === "sft")!;
-  const config = parseLlamaConfig(JSON.stringify(test.config), test.model);
+  const config = parseArchitecture(JSON.stringify(test.config), test.model);
   const sizes = sizesOf(randomExamples(test.rows, config.vocabSize), true);
   assertEquals(sizes, { tokens: 128, run: 128, scored: 127, pairs: 128 * 129 / 2 });
   // 106,168,320 weights in the layers' products, 28,311,552 in the head's.
@@ -64,7 +64,7 @@ Deno.test("the SFT step of 128 tokens counts 6 operations a parameter and token,
 
 Deno.test("the shapes are those of the models they are named after", () => {
   const counts = new Map(STEPS.map(({ model, config }) => {
-    const parameters = parameterList(parseLlamaConfig(JSON.stringify(config), model));
+    const parameters = parameterList(parseArchitecture(JSON.stringify(config), model));
     const count = parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
     return [model, count];
   }));

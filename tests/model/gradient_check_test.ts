@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { TokenizedExample } from "../../model/engine.ts";
 import type { LlamaEngine } from "../../model/llama.ts";
-import type { LlamaConfig } from "../../model/llama_config.ts";
+import type { Architecture } from "../../model/architecture.ts";
 import { noteMargin } from "../assert_close.ts";
 import { Random } from "../reference/random.ts";
 import {
@@ -15,6 +15,7 @@ import {
   randomSeeds,
   row,
   SMALL,
+  withHeadDim,
 } from "./small_engine.ts";
 
 const gpu = await openForTests();
@@ -115,14 +116,13 @@ function check(found: number, expected: number, size: number, group: string, pla
 }
 
 /** About 700 parameters, so that a random direction has a good part of the gradient's length. */
-const TINY: LlamaConfig = {
-  ...SMALL,
+const TINY: Architecture = {
+  ...withHeadDim(SMALL, 4),
   hiddenSize: 8,
   intermediateSize: 12,
   numHiddenLayers: 1,
   numAttentionHeads: 2,
   numKeyValueHeads: 1,
-  headDim: 4,
   vocabSize: 15,
 };
 
@@ -149,7 +149,7 @@ Deno.test("the gradient is as long as the slope along it", async () => {
   });
 });
 
-const variants: Readonly<Record<string, LlamaConfig>> = {
+const variants: Readonly<Record<string, Architecture>> = {
   "untied, no biases": SMALL,
   "tied, biases everywhere": {
     ...SMALL,

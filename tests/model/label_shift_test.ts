@@ -1,22 +1,21 @@
 /** A model made by hand, of which every log-probability is known: any shift of a label shows. */
 import { assert, assertEquals } from "@std/assert";
-import type { LlamaConfig } from "../../model/llama_config.ts";
+import type { Architecture } from "../../model/architecture.ts";
 import { parameterList } from "../../model/param_table.ts";
-import { engineOf, type Model, openForTests, row, SMALL } from "./small_engine.ts";
+import { engineOf, type Model, openForTests, row, SMALL, withHeadDim } from "./small_engine.ts";
 
 const gpu = await openForTests();
 
 const VOCABULARY = 3, LEAD = 5;
-const CONFIG: LlamaConfig = {
-  ...SMALL,
+const CONFIG: Architecture = {
+  ...withHeadDim(SMALL, 4),
   hiddenSize: 4,
   intermediateSize: 4,
   numHiddenLayers: 1,
   numAttentionHeads: 1,
   numKeyValueHeads: 1,
-  headDim: 4,
   vocabSize: VOCABULARY,
-  rmsNormEps: 1e-12,
+  normEps: 1e-12,
 };
 
 /**

@@ -25,6 +25,7 @@ import {
   randomSeeds,
   row,
   SMALL,
+  withHeadDim,
 } from "./small_engine.ts";
 
 const gpu = await openForTests();
@@ -137,7 +138,7 @@ Deno.test("reading all weights keeps no copy on the GPU, and destroying leaves n
   const own = await openGpu();
   const first = own.bytes;
   // Large enough that a staging buffer of the largest tensor would show.
-  const config = { ...SMALL, hiddenSize: 64, headDim: 16, vocabSize: 8192 };
+  const config = { ...withHeadDim(SMALL, 16), hiddenSize: 64, vocabSize: 8192 };
   const large = randomModel(config, 13);
   const held: number[] = [];
   for (let i = 0; i < 2; i++) {

@@ -3,8 +3,9 @@ import { assertEquals } from "@std/assert";
 import { type Gpu, type GpuOptions, openGpu } from "../../gpu/device.ts";
 import type { OptimizerSettings, TokenizedExample, TokenLogps } from "../../model/engine.ts";
 import { LlamaEngine, type LlamaOptions } from "../../model/llama.ts";
-import type { LlamaConfig } from "../../model/llama_config.ts";
+import type { Architecture } from "../../model/architecture.ts";
 import { parameterList } from "../../model/param_table.ts";
+import { LLAMA_NAMES } from "../../model/parameter_names.ts";
 import { assertSameBits, printMargins } from "../assert_close.ts";
 import { Random } from "../reference/random.ts";
 
@@ -21,8 +22,9 @@ export function printMarginsAtEnd(): void {
 }
 
 /** Two layers, grouped heads, untied: about 9,000 parameters. */
-export const SMALL: LlamaConfig = {
+export const SMALL: Architecture = {
   modelType: "llama",
+  names: LLAMA_NAMES,
   hiddenSize: 32,
   intermediateSize: 44,
   numHiddenLayers: 2,
@@ -31,8 +33,16 @@ export const SMALL: LlamaConfig = {
   headDim: 8,
   vocabSize: 61,
   maxPositionEmbeddings: 256,
-  rmsNormEps: 1e-5,
-  ropeTheta: 10000,
+  norm: "rms",
+  normEps: 1e-5,
+  qkNorm: "none",
+  parallel: false,
+  activation: "silu",
+  layerKinds: [{ slidingWindow: null, rotary: { theta: 10000, width: 8, scaling: null } }],
+  embeddingScale: 1,
+  attentionScale: 1 / Math.sqrt(8),
+  attentionSoftcap: null,
+  logitSoftcap: null,
   tieWordEmbeddings: false,
   attentionBias: false,
   outputBias: false,
@@ -41,13 +51,21 @@ export const SMALL: LlamaConfig = {
   eosTokenIds: [2],
 };
 
+/** A description with another head size: what follows from it is changed too. */
+export function withHeadDim(config: Architecture, headDim: number): Architecture {
+  const layerKinds = config.layerKinds.map(({ slidingWindow, rotary }) => (
+    { slidingWindow, rotary: rotary && { ...rotary, width: headDim } }
+  ));
+  return { ...config, headDim, layerKinds, attentionScale: 1 / Math.sqrt(headDim) };
+}
+
 export interface Model {
-  readonly config: LlamaConfig;
+  readonly config: Architecture;
   readonly weights: ReadonlyMap<string, Float32Array>;
 }
 
 /** Weights whose logits spread over several units; no norm is 1 and no bias 0. */
-export function randomModel(config: LlamaConfig, seed: number): Model {
+export function randomModel(config: Architecture, seed: number): Model {
   const random = new Random(seed);
   const weights = parameterList(config).map(({ name, shape }) => {
     const values = random.normals(shape.reduce((a, b) => a * b, 1));

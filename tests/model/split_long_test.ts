@@ -1,7 +1,7 @@
 /** Parameters larger than a binding are split by rows, the vocabulary into chunks: same bytes. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Gpu, openGpu } from "../../gpu/device.ts";
-import type { LlamaConfig } from "../../model/llama_config.ts";
+import type { Architecture } from "../../model/architecture.ts";
 import type { LlamaOptions } from "../../model/llama.ts";
 import { parameterList } from "../../model/param_table.ts";
 import { layOut } from "../../model/slabs.ts";
@@ -19,12 +19,13 @@ import {
   randomSeeds,
   row,
   SMALL,
+  withHeadDim,
 } from "./small_engine.ts";
 
 const ordinary = await openForTests();
 
 /** Names and row ranges of the parameters that a limit splits. */
-function splits(config: LlamaConfig, limit: number): Record<string, number[]> {
+function splits(config: Architecture, limit: number): Record<string, number[]> {
   const { parameters } = layOut(parameterList(config), limit, 64);
   return Object.fromEntries(
     [...parameters.values()].filter(({ parts }) => parts.length > 1).map(({ name, parts }) => [
@@ -63,14 +64,13 @@ async function compare(model: Model, limit: number, options: Partial<LlamaOption
 }
 
 /** Most of its matrices have more rows than a part holds. */
-const WIDE: LlamaConfig = {
-  ...SMALL,
+const WIDE: Architecture = {
+  ...withHeadDim(SMALL, 16),
   hiddenSize: 320,
   intermediateSize: 260,
   numHiddenLayers: 1,
   numAttentionHeads: 20,
   numKeyValueHeads: 4,
-  headDim: 16,
   vocabSize: 301,
 };
 
@@ -101,7 +101,7 @@ for (const tieWordEmbeddings of [false, true]) {
 
 Deno.test("log-probabilities do not depend on the chunks of the vocabulary", async () => {
   // Whole: one chunk of 701 columns; split: 256, 256 and 189.
-  const config = { ...SMALL, hiddenSize: 64, headDim: 16, vocabSize: 701 };
+  const config = { ...withHeadDim(SMALL, 16), hiddenSize: 64, vocabSize: 701 };
   assertEquals(splits(config, 1 << 16)["lm_head.weight"], [256, 256, 189]);
   // 64 KiB hold 21 rows of 768 logits.
   const few = { tokens: 150, scored: 21 };
@@ -110,13 +110,12 @@ Deno.test("log-probabilities do not depend on the chunks of the vocabulary", asy
 });
 
 Deno.test("a vocabulary above 2304 goes through the head in chunks of any size", async () => {
-  const config: LlamaConfig = {
-    ...SMALL,
+  const config: Architecture = {
+    ...withHeadDim(SMALL, 4),
     hiddenSize: 8,
     intermediateSize: 12,
     numAttentionHeads: 2,
     numKeyValueHeads: 1,
-    headDim: 4,
     vocabSize: 8451,
   };
   // Whole: three chunks of 2304 and one of 1539; split: parts of 6144 and 2307.

@@ -6,7 +6,7 @@ import qwen2Config from "../goldens/torch/qwen2/config.json" with { type: "json"
 import tied from "../goldens/torch/tied.json" with { type: "json" };
 import tiedConfig from "../goldens/torch/tied/config.json" with { type: "json" };
 import type { TokenizedExample } from "../../model/engine.ts";
-import { parseLlamaConfig } from "../../model/llama_config.ts";
+import { parseArchitecture } from "../../model/parse_architecture.ts";
 import { SafetensorsFile } from "../../model/safetensors.ts";
 import { type Model, row } from "./small_engine.ts";
 
@@ -43,7 +43,7 @@ export function goldenOf(name: GoldenName): Golden {
 
 /** Config and weights of a model. */
 export function goldenModel(name: GoldenName): Model {
-  const config = parseLlamaConfig(JSON.stringify(configs[name]), `${name}/config.json`);
+  const config = parseArchitecture(JSON.stringify(configs[name]), `${name}/config.json`);
   return { config, weights: readTensors(`${name}/model.safetensors`) };
 }
 

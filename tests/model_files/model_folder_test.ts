@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { NamedTensor } from "../../model/engine.ts";
 import { ModelError } from "../../model/error.ts";
-import { parseLlamaConfig } from "../../model/llama_config.ts";
+import { parseArchitecture } from "../../model/parse_architecture.ts";
 import { openModelFolder, type Precision, writeModelFolder } from "../../model/model_folder.ts";
 import { initParameter, parameterList } from "../../model/param_table.ts";
 import { encodeSafetensors } from "../../model/safetensors_write.ts";
@@ -13,8 +13,8 @@ const configText = `{"model_type":"llama","vocab_size":10,"hidden_size":8,"inter
 const tiedText = configText.replace("{", `{"tie_word_embeddings":true,`);
 
 function tensorsOf(text: string): NamedTensor[] {
-  return parameterList(parseLlamaConfig(text, "config.json")).map(({ name, shape }) => (
-    { name, shape, data: initParameter(name, shape, { seed: 5 }) }
+  return parameterList(parseArchitecture(text, "config.json")).map((spec) => (
+    { name: spec.name, shape: spec.shape, data: initParameter(spec, { seed: 5 }) }
   ));
 }
 

@@ -1,6 +1,6 @@
 import { assertAlmostEquals, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { ModelError } from "../../model/error.ts";
-import { parseLlamaConfig } from "../../model/llama_config.ts";
+import { parseArchitecture } from "../../model/parse_architecture.ts";
 import { initParameter, parameterList } from "../../model/param_table.ts";
 import { philox } from "../../model/philox.ts";
 
@@ -16,7 +16,7 @@ const text = {
 };
 
 function list(changes: Record<string, unknown>) {
-  return parameterList(parseLlamaConfig(JSON.stringify({ ...text, ...changes }), "config.json"));
+  return parameterList(parseArchitecture(JSON.stringify({ ...text, ...changes }), "config.json"));
 }
 
 Deno.test("names, shapes and decay of a model with all biases", () => {
@@ -74,9 +74,13 @@ Deno.test("philox gives the known answers of its authors", () => {
   }
 });
 
+function matrix(name: string, shape: readonly number[]) {
+  return { name, shape, start: "normal" } as const;
+}
+
 Deno.test("matrices start normal with the standard deviation asked for", () => {
   for (const std of [0.02, 1]) {
-    const values = initParameter("model.layers.0.mlp.up_proj.weight", [500, 401], { std, seed: 1 });
+    const values = initParameter(matrix("up_proj.weight", [500, 401]), { std, seed: 1 });
     const n = values.length;
     const moment = (k: number) => values.reduce((sum, x) => sum + (x / std) ** k, 0) / n;
     // Tolerances are 4.5 standard errors: sqrt(1/n), sqrt(2/n), sqrt(15/n), sqrt(96/n).
@@ -91,7 +95,7 @@ Deno.test("matrices start normal with the standard deviation asked for", () => {
 
 Deno.test("values depend on seed, name and index, not on size or order", () => {
   const make = (name: string, length: number, seed: number) =>
-    initParameter(name, [length], { seed });
+    initParameter(matrix(name, [length]), { seed });
   const first = make("a.weight", 1001, 7);
   assertEquals([...make("a.weight", 10, 7)], [...first.subarray(0, 10)]);
   assertEquals([...make("a.weight", 1001, 7)], [...first]);
@@ -105,9 +109,9 @@ Deno.test("values depend on seed, name and index, not on size or order", () => {
 });
 
 Deno.test("norms start at one, biases at zero", () => {
-  for (const { name, shape, decay } of list({ attention_bias: true })) {
-    const values = initParameter(name, shape, { seed: 3 });
-    const expected = name.endsWith("bias") ? 0 : 1;
-    assertEquals(values.every((x) => x === expected), !decay, name);
+  for (const spec of list({ attention_bias: true })) {
+    const values = initParameter(spec, { seed: 3 });
+    const expected = spec.name.endsWith("bias") ? 0 : 1;
+    assertEquals(values.every((x) => x === expected), !spec.decay, spec.name);
   }
 });

@@ -1,6 +1,8 @@
 import { assertEquals, assertInstanceOf, assertStringIncludes, assertThrows } from "@std/assert";
 import { ModelError } from "../../model/error.ts";
-import { type LlamaConfig, parseLlamaConfig } from "../../model/llama_config.ts";
+import type { Architecture } from "../../model/architecture.ts";
+import { parseArchitecture } from "../../model/parse_architecture.ts";
+import { LLAMA_NAMES } from "../../model/parameter_names.ts";
 import { storiesTest } from "./temporary_folder.ts";
 
 const base = {
@@ -20,8 +22,12 @@ const base = {
 };
 
 /** The base with changes; undefined removes a field. */
-function parse(changes: Record<string, unknown>): LlamaConfig {
-  return parseLlamaConfig(JSON.stringify({ ...base, ...changes }), "some/config.json");
+function parse(changes: Record<string, unknown>): Architecture {
+  return parseArchitecture(JSON.stringify({ ...base, ...changes }), "some/config.json");
+}
+
+function rotating(theta: number, width = 8): Architecture["layerKinds"] {
+  return [{ slidingWindow: null, rotary: { theta, width, scaling: null } }];
 }
 
 function message(changes: Record<string, unknown>): string {
@@ -37,6 +43,7 @@ function message(changes: Record<string, unknown>): string {
 Deno.test("the fields arrive under their camelCased names", () => {
   assertEquals(parse({}), {
     modelType: "llama",
+    names: LLAMA_NAMES,
     hiddenSize: 64,
     intermediateSize: 172,
     numHiddenLayers: 5,
@@ -45,8 +52,16 @@ Deno.test("the fields arrive under their camelCased names", () => {
     headDim: 8,
     vocabSize: 512,
     maxPositionEmbeddings: 512,
-    rmsNormEps: 1e-5,
-    ropeTheta: 10000,
+    norm: "rms",
+    normEps: 1e-5,
+    qkNorm: "none",
+    parallel: false,
+    activation: "silu",
+    layerKinds: rotating(10000),
+    embeddingScale: 1,
+    attentionScale: 1 / Math.sqrt(8),
+    attentionSoftcap: null,
+    logitSoftcap: null,
     tieWordEmbeddings: false,
     attentionBias: false,
     outputBias: false,
@@ -64,9 +79,9 @@ Deno.test("defaults are those of transformers", () => {
     bos_token_id: undefined,
     eos_token_id: undefined,
   });
-  const { numKeyValueHeads, maxPositionEmbeddings, rmsNormEps, bosTokenId, eosTokenIds } = config;
+  const { numKeyValueHeads, maxPositionEmbeddings, normEps, bosTokenId, eosTokenIds } = config;
   assertEquals(
-    [numKeyValueHeads, maxPositionEmbeddings, rmsNormEps, bosTokenId, eosTokenIds],
+    [numKeyValueHeads, maxPositionEmbeddings, normEps, bosTokenId, eosTokenIds],
     [8, 2048, 1e-6, 1, [2]],
   );
 });
@@ -87,16 +102,17 @@ Deno.test("biases follow the model type", () => {
 });
 
 Deno.test("other spellings of the same model are accepted", () => {
-  const accepted: [Record<string, unknown>, Partial<LlamaConfig>][] = [
-    [{ rope_theta: 5e5 }, { ropeTheta: 5e5 }],
-    [{ rope_parameters: { rope_type: "default", rope_theta: 1e6 } }, { ropeTheta: 1e6 }],
-    [{ rope_parameters: { rope_theta: 1e6 }, rope_theta: 1e6 }, { ropeTheta: 1e6 }],
-    [{ rope_scaling: { type: "default" }, rope_theta: 7 }, { ropeTheta: 7 }],
+  const ofSixteen = { headDim: 16, layerKinds: rotating(10000, 16), attentionScale: 0.25 };
+  const accepted: [Record<string, unknown>, Partial<Architecture>][] = [
+    [{ rope_theta: 5e5 }, { layerKinds: rotating(5e5) }],
+    [{ rope_parameters: { rope_type: "default", rope_theta: 1e6 } }, { layerKinds: rotating(1e6) }],
+    [{ rope_parameters: { rope_theta: 1e6 }, rope_theta: 1e6 }, { layerKinds: rotating(1e6) }],
+    [{ rope_scaling: { type: "default" }, rope_theta: 7 }, { layerKinds: rotating(7) }],
     [{ rope_scaling: null, dtype: "bfloat16", transformers_version: "5.0.0" }, {}],
     [{ eos_token_id: [5, 6], bos_token_id: null }, { eosTokenIds: [5, 6], bosTokenId: null }],
     [{ eos_token_id: null }, { eosTokenIds: [] }],
-    [{ head_dim: 16 }, { headDim: 16 }],
-    [{ head_dim: null, num_attention_heads: 4 }, { headDim: 16, numAttentionHeads: 4 }],
+    [{ head_dim: 16 }, ofSixteen],
+    [{ head_dim: null, num_attention_heads: 4 }, { ...ofSixteen, numAttentionHeads: 4 }],
     [{ tie_word_embeddings: true }, { tieWordEmbeddings: true }],
     [{ hidden_act: "swish", pretraining_tp: 1, use_cache: true }, {}],
     [{ sliding_window: 4096, use_sliding_window: false }, {}],
@@ -115,12 +131,13 @@ Deno.test("other spellings of the same model are accepted", () => {
 Deno.test("what would change the arithmetic is refused, the field named", () => {
   const mistral = { model_type: "mistral", architectures: ["MistralForCausalLM"] };
   const refused: [Record<string, unknown>, string][] = [
-    [{ model_type: "gemma2" }, `"model_type" is "gemma2"`],
+    [{ model_type: "gemma" }, `"model_type" is "gemma"`],
     [{ model_type: undefined }, `"model_type" is missing`],
     [{ model_type: "toString" }, `"model_type"`],
     [{ architectures: ["LlamaForSequenceClassification"] }, `"architectures"`],
-    [{ rope_scaling: { type: "linear", factor: 2 } }, `"rope_scaling.type" is "linear"`],
-    [{ rope_scaling: { rope_type: "llama3", factor: 8 } }, `"rope_scaling.rope_type"`],
+    [{ rope_scaling: { type: "linear" } }, `"rope_scaling.factor" is missing`],
+    [{ rope_scaling: { rope_type: "llama3", factor: 8 } }, `"rope_scaling.low_freq_factor"`],
+    [{ rope_scaling: { type: "dynamic", factor: 2 } }, `"rope_scaling.type" is "dynamic"`],
     [{ rope_parameters: { rope_type: "yarn" } }, `"rope_parameters.rope_type" is "yarn"`],
     [{ rope_parameters: { rope_type: "default", factor: 2 } }, `"rope_parameters.factor"`],
     [{ rope_parameters: { partial_rotary_factor: 0.5 } }, `"rope_parameters.partial_rotary_fac`],
@@ -128,11 +145,10 @@ Deno.test("what would change the arithmetic is refused, the field named", () => 
     [{ rope_parameters: { rope_theta: 5 }, rope_theta: 6 }, `"rope_theta" is 6`],
     [{ rope_parameters: "default" }, `"rope_parameters"`],
     [{ partial_rotary_factor: 0.5 }, `"partial_rotary_factor" is 0.5`],
-    [{ hidden_act: "gelu" }, `"hidden_act" is "gelu"`],
+    [{ hidden_act: "relu" }, `"hidden_act" is "relu"`],
     [{ quantization_config: { bits: 4 } }, `"quantization_config"`],
     [{ auto_map: { AutoModel: "x.Y" } }, `"auto_map"`],
-    [{ sliding_window: 256, use_sliding_window: true }, `"sliding_window" is 256`],
-    [{ ...mistral, sliding_window: 256 }, `"sliding_window" is 256`],
+    [{ sliding_window: 256, use_sliding_window: true }, `"use_sliding_window" is true`],
     [{ layer_types: ["sliding_attention"] }, `"layer_types"`],
     [{ logits_scaling: 8 }, `"logits_scaling" is 8`],
     [{ rope_interleaved: true }, `"rope_interleaved"`],
@@ -189,19 +205,19 @@ Deno.test("every size refuses 14 wrong values", () => {
 Deno.test("text that is no JSON object is refused with the file", () => {
   const refused = ["", "{", "[]", "null", "1", '{"a":1,"a":2}', "\ufeff{}", "{'a':1}", "{}x"];
   for (const text of refused) {
-    assertThrows(() => parseLlamaConfig(text, "some/config.json"), ModelError, "some/config.json");
+    assertThrows(() => parseArchitecture(text, "some/config.json"), ModelError, "some/config.json");
   }
   assertThrows(
-    () => parseLlamaConfig('{"x":{"a":[{"b":1,"b":2}]}}', "c"),
+    () => parseArchitecture('{"x":{"a":[{"b":1,"b":2}]}}', "c"),
     ModelError,
     `"b" occurs twice`,
   );
   // The same key in different objects is fine, escaped quotes do not end a key.
   const text = JSON.stringify({ ...base, id2label: { '\\"a': { '"a\\': 1 }, a: { a: "a" } } });
-  assertEquals(parseLlamaConfig(text, "c"), parse({}));
+  assertEquals(parseArchitecture(text, "c"), parse({}));
 });
 
 storiesTest("the config of stories260K is accepted", (model) => {
   const text = Deno.readTextFileSync(`${model}/config.json`);
-  assertEquals(parseLlamaConfig(text, "c"), { ...parse({}), tieWordEmbeddings: true });
+  assertEquals(parseArchitecture(text, "c"), { ...parse({}), tieWordEmbeddings: true });
 });
