@@ -34,6 +34,17 @@ export type Check = typeof CHECKS[number];
 
 const TOLERANCE = 1e-4;
 
+const permissions = await Promise.all(
+  (["read", "write"] as const).map((name) => Deno.permissions.query({ name })),
+);
+const MAY = permissions.every(({ state }) => state === "granted");
+
+/** Registers a test that reads the goldens, and may write into a temporary folder. */
+export function architectureTest(name: ArchitectureName, what: string, fn: () => Promise<void>) {
+  const why = MAY ? "" : " (ignored: needs --allow-read and --allow-write)";
+  Deno.test({ name: `${name}: ${what}${why}`, ignore: !MAY, fn });
+}
+
 interface Compact {
   readonly norm: number;
   readonly sums: readonly number[];
