@@ -90,8 +90,8 @@ function windowSize(
   if (rules.fields.includes("use_sliding_window") && !fields.boolean("use_sliding_window", false)) {
     fields.fail("use_sliding_window", `layer_types names "${SLIDING}"`);
   }
-  const isGemma = rules.norm === "rms_one_plus";
-  const window = fields.size("sliding_window", { fallback: isGemma ? 4096 : undefined });
+  const preset = rules.norm === "rms_one_plus" && fields.raw.sliding_window === undefined;
+  const window = fields.size("sliding_window", { fallback: preset ? 4096 : undefined });
   return window < maxPositions ? window : null;
 }
 

@@ -50,7 +50,7 @@ const COMPANIONS = [
 ];
 
 /** Tensors that old files carry although they follow from the config. */
-const IGNORABLE = /(^|\.)(rotary_emb\.inv_freq|attn\.masked_bias|self_attn\.bias)$/;
+const IGNORABLE = /(^|\.)(rotary_emb\.inv_freq|self_attn\.bias|(attn|attention)\.(masked_)?bias)$/;
 
 /** Values compared at once when a tied head is stored too. */
 const COMPARE_VALUES = 4 * 1024 * 1024;
@@ -83,6 +83,7 @@ function describeFolder(
   const parameters = parameterList(config);
   const notices = checkTensors(parameters, config, store, dir);
   const known = new Set(parameters.map(({ name }) => name));
+  const stored = storedNames(config, store);
   const close = () => store.close();
   return {
     dir,
@@ -90,20 +91,31 @@ function describeFolder(
     configText,
     parameters,
     parameterCount: parameters.reduce((n, { shape }) => n + elementCount(shape), 0),
-    dtypes: [...new Set(parameters.map(({ name }) => store.tensors.get(name)!.dtype))].sort(),
+    dtypes: [...new Set(parameters.map(({ name }) => store.tensors.get(stored(name))!.dtype))]
+      .sort(),
     companions: COMPANIONS.filter((name) => isFile(`${dir}/${name}`)),
     notices,
     readParameter(name, rowFrom = 0, rowTo) {
       if (!known.has(name)) {
         throw new ModelError(`Cannot read ${quoted(dir)}: the model has no ${quoted(name)}`);
       }
-      const values = store.readF32(name, rowFrom, rowTo);
-      refuseNonFinite(values, name, store, rowFrom);
+      const values = store.readF32(stored(name), rowFrom, rowTo);
+      refuseNonFinite(values, stored(name), store, rowFrom);
       return values;
     },
     close,
     [Symbol.dispose]: close,
   };
+}
+
+/**
+ * Under which name a parameter is stored: files of a model without its head, as some of GPT-2 are, leave
+ * out what all other names begin with ("transformer."); transformers takes both, and so does this.
+ */
+function storedNames({ names }: Architecture, store: TensorStore): (name: string) => string {
+  const embedding = `${names.embedding}.weight`, prefix = embedding.replace(/\..*$/, ".");
+  const isBare = !store.tensors.has(embedding) && store.tensors.has(embedding.slice(prefix.length));
+  return (name) => isBare && name.startsWith(prefix) ? name.slice(prefix.length) : name;
 }
 
 /** Compares stored tensors with the parameters the config asks for; returns notices. */
@@ -114,8 +126,9 @@ function checkTensors(
   dir: string,
 ): string[] {
   const head = `${config.names.head}.weight`;
+  const stored = storedNames(config, store);
   for (const { name, shape } of parameters) {
-    const entry = store.tensors.get(name);
+    const entry = store.tensors.get(stored(name));
     if (entry === undefined) {
       const hint = name === head ? "; if it shares the embedding, set tie_word_embeddings" : "";
       throw new ModelError(
@@ -123,9 +136,9 @@ function checkTensors(
           `which config.json asks for, is missing${hint}`,
       );
     }
-    checkShapeAndType(name, shape, store);
+    checkShapeAndType(stored(name), shape, store);
   }
-  const known = new Set(parameters.map(({ name }) => name));
+  const known = new Set(parameters.map(({ name }) => stored(name)));
   const notices: string[] = [];
   let ignored = 0;
   for (const name of store.tensors.keys()) {
@@ -169,7 +182,8 @@ function checkShapeAndType(name: string, shape: readonly number[], store: Tensor
  * the model is (some tie, some do not), so the user has to say.
  */
 function checkTiedHead(config: Architecture, store: TensorStore): void {
-  const head = `${config.names.head}.weight`, stored = `${config.names.embedding}.weight`;
+  const head = `${config.names.head}.weight`;
+  const stored = storedNames(config, store)(`${config.names.embedding}.weight`);
   const shape = [config.vocabSize, config.hiddenSize];
   checkShapeAndType(head, shape, store);
   const step = Math.max(1, Math.floor(COMPARE_VALUES / config.hiddenSize));

@@ -150,7 +150,8 @@ export const MODEL_TYPES: Readonly<Record<string, ModelRules>> = {
     attentionBias: "none",
     mlpBias: "none",
     rotaryShare: ["partial_rotary_factor", 1],
-    fields: ["sliding_window"],
+    // Its files name the code they came with before transformers had it; that is the same model.
+    fields: ["sliding_window", "auto_map"],
   },
   gpt2: {
     ...LAYER_NORM,

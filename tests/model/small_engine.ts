@@ -67,11 +67,10 @@ export interface Model {
 /** Weights whose logits spread over several units; no norm is 1 and no bias 0. */
 export function randomModel(config: Architecture, seed: number): Model {
   const random = new Random(seed);
-  const weights = parameterList(config).map(({ name, shape }) => {
+  const weights = parameterList(config).map(({ name, shape, start }) => {
     const values = random.normals(shape.reduce((a, b) => a * b, 1));
-    const isNorm = name.endsWith("norm.weight");
     const scale = shape.length > 1 ? 1 / Math.sqrt(shape[1]) : 0.2;
-    return [name, values.map((x) => x * scale + (isNorm ? 1 : 0))] as const;
+    return [name, values.map((x) => x * scale + (start === "ones" ? 1 : 0))] as const;
   });
   return { config, weights: new Map(weights) };
 }

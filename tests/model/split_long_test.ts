@@ -3,6 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Gpu, openGpu } from "../../gpu/device.ts";
 import type { Architecture } from "../../model/architecture.ts";
 import type { LlamaOptions } from "../../model/llama.ts";
+import { parseArchitecture } from "../../model/parse_architecture.ts";
 import { parameterList } from "../../model/param_table.ts";
 import { layOut } from "../../model/slabs.ts";
 import { assertSameBits } from "../assert_close.ts";
@@ -73,6 +74,46 @@ const WIDE: Architecture = {
   numKeyValueHeads: 4,
   vocabSize: 301,
 };
+
+Deno.test("matrices that stand as [in, out], split by rows, give the same bytes: GPT-2", async () => {
+  const text = JSON.stringify({
+    model_type: "gpt2",
+    vocab_size: 61,
+    n_embd: 320,
+    n_layer: 1,
+    n_head: 20,
+    n_positions: 64,
+    n_inner: 800,
+  });
+  const config = parseArchitecture(text, "config.json"), limit = 256 * 960 * 4;
+  assertEquals(splits(config, limit), {
+    "transformer.h.0.attn.c_attn.weight": [256, 64],
+    "transformer.h.0.mlp.c_fc.weight": [256, 64],
+    "transformer.h.0.mlp.c_proj.weight": [768, 32],
+  });
+  await compare(randomModel(config, 9), limit, { tokens: 200, scored: 100 });
+});
+
+Deno.test("fused matrices, split by rows, give the same bytes: Phi-3", async () => {
+  const text = JSON.stringify({
+    model_type: "phi3",
+    vocab_size: 61,
+    hidden_size: 320,
+    intermediate_size: 260,
+    num_hidden_layers: 1,
+    num_attention_heads: 20,
+    num_key_value_heads: 4,
+    max_position_embeddings: 64,
+  });
+  const config = parseArchitecture(text, "config.json"), limit = 256 * 320 * 4;
+  assertEquals(splits(config, limit), {
+    "model.layers.0.self_attn.qkv_proj.weight": [256, 192],
+    "model.layers.0.self_attn.o_proj.weight": [256, 64],
+    "model.layers.0.mlp.gate_up_proj.weight": [256, 256, 8],
+    "model.layers.0.mlp.down_proj.weight": [256, 64],
+  });
+  await compare(randomModel(config, 10), limit, { tokens: 150, scored: 100 });
+});
 
 for (const tieWordEmbeddings of [false, true]) {
   const config = {

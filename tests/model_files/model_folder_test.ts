@@ -84,6 +84,25 @@ fileTest("tensors of old files that follow from the config are ignored with a no
   assertThrows(() => model.readParameter(name), ModelError);
 });
 
+const gpt2Text = `{"model_type":"gpt2","vocab_size":10,"n_embd":8,"n_layer":1,"n_head":2,
+  "n_positions":6}`;
+
+fileTest("GPT-2 without its names' beginning, with its masks, is read as with it", (dir) => {
+  const tensors = tensorsOf(gpt2Text);
+  const bare = tensors.map((one) => ({ ...one, name: one.name.replace("transformer.", "") }));
+  const mask = { name: "h.0.attn.bias", shape: [1, 1, 6, 6], data: new Float32Array(36) };
+  writeModel(dir, gpt2Text, [...bare, mask]);
+  using model = openModelFolder(dir);
+  assertEquals(model.notices.length, 1);
+  for (const { name, data } of tensors) assertEquals(model.readParameter(name), data, name);
+  assertEquals([...model.readParameter("transformer.wte.weight", 1, 2)], [
+    ...tensors[0].data.subarray(8, 16),
+  ]);
+  // Both at once are two models.
+  writeModel(dir, gpt2Text, [...tensors, bare[0]]);
+  assertThrows(() => openModelFolder(dir), ModelError, `"wte.weight" is not part of the model`);
+});
+
 fileTest("a tied model may store an equal head, not another one", (dir) => {
   const tensors = tensorsOf(tiedText);
   const head = { ...tensors[0], name: "lm_head.weight", data: tensors[0].data.slice() };
