@@ -121,11 +121,16 @@ export async function run(rawArgs: string[]): Promise<number> {
     cacheFolder: cacheFolder(),
     resume: args.resume,
   };
-  const { code, message } = await supervise(request, {
-    permissions: workerPermissions(parsed.config, request),
-    modeTimeLimit: settings.modeTimeLimit,
-    events: sinks,
-  }).finally(() => sinks.close?.());
+  let code = 1, message: string | undefined;
+  try {
+    ({ code, message } = await supervise(request, {
+      permissions: workerPermissions(parsed.config, request),
+      modeTimeLimit: settings.modeTimeLimit,
+      events: sinks,
+    }));
+  } finally {
+    await sinks.close?.(code);
+  }
   if (message !== undefined) console.error(message);
   return code;
 }

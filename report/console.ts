@@ -60,6 +60,9 @@ export function consoleSink(options: ConsoleOptions): Sink {
           return pace.start(event.step);
         case "step":
           return step(event);
+        case "samples":
+          // The closing lines show them.
+          return;
         case "evaluation":
           lines.keep(evaluationText(event.step, event.pairs, event.metrics));
           return pace.mark();
