@@ -5,14 +5,14 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { consoleSink } from "../report/console.ts";
-import { fanOut, type RunEvent, type Sink } from "../report/events.ts";
-import { timingsSink } from "../report/metrics_jsonl.ts";
+import { fanOut, type Sink } from "../report/events.ts";
 import { parseConfig, trainingSettings } from "../trainer/config.ts";
 import { UsageError } from "./exit_code.ts";
 import { findConfig } from "./find_config.ts";
 import { toPath } from "./model_source.ts";
 import { cacheFolder } from "./references.ts";
 import { chooseRunFolder, FINAL } from "./run_folder.ts";
+import { runSinks } from "./sinks.ts";
 import { supervise } from "./train_supervisor.ts";
 import { workerPermissions } from "./worker_permissions.ts";
 
@@ -77,23 +77,6 @@ function openConsole(logSteps: number): Sink {
   });
 }
 
-/** Timings start where training starts, which only the "start" event tells. */
-function lazyTimings(folder: string): Sink {
-  let sink: Sink | undefined;
-  return {
-    accept(event: RunEvent) {
-      if (event.type === "start") {
-        sink = timingsSink(`${folder}/timings.jsonl`, {
-          finished: event.step,
-          clock: () => performance.now(),
-        });
-      }
-      sink?.accept(event);
-    },
-    close: () => sink?.close?.(),
-  };
-}
-
 /** Runs the command; returns the exit code. */
 export async function run(rawArgs: string[]): Promise<number> {
   const args = readArgs(rawArgs);
@@ -111,9 +94,11 @@ export async function run(rawArgs: string[]): Promise<number> {
     resume: args.resume !== "no",
   });
   const terminal = openConsole(settings.logSteps);
-  const timings = lazyTimings(folder.path);
-  const sinks = fanOut([terminal, timings]);
-  folder.notices.forEach((text) => terminal.accept({ type: "notice", text }));
+  const tell = (text: string) => terminal.accept({ type: "notice", text });
+  const env = (name: string) => Deno.env.get(name);
+  const others = fanOut(runSinks({ parsed, settings, folder: folder.path, env, tell }));
+  const sinks = fanOut([terminal, others]);
+  folder.notices.forEach(tell);
   const request = {
     config: file,
     overrides: args.set,
@@ -129,7 +114,9 @@ export async function run(rawArgs: string[]): Promise<number> {
       events: sinks,
     }));
   } finally {
-    await sinks.close?.(code);
+    // First: they may have something to say.
+    await others.close?.(code);
+    terminal.close?.();
   }
   if (message !== undefined) console.error(message);
   return code;

@@ -23,7 +23,8 @@ export function start(args: readonly string[], options: { root?: string; cwd?: s
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-prompt", "--cached-only", `${root}/main.ts`, ...args],
     cwd: options.cwd ?? root,
-    env: { NO_COLOR: "1" },
+    // A key in the environment of the tests must not send their runs anywhere.
+    env: { NO_COLOR: "1", WANDB_MODE: "disabled" },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
