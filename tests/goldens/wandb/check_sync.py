@@ -9,13 +9,15 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 from recording_server import Recorder
 
 recorder = Recorder()
-log = next(pathlib.Path(sys.argv[1]).glob("wandb/*/*.wandb"))
+log = next(pathlib.Path(sys.argv[1]).absolute().glob("wandb/*/*.wandb"))
 env = {**os.environ, "WANDB_BASE_URL": recorder.url, "WANDB_API_KEY": "0" * 40}
-subprocess.run([sys.executable, "-m", "wandb", "sync", str(log.parent)], env=env, check=True)
+command = [sys.executable, "-m", "wandb", "sync", str(log.parent)]
+subprocess.run(command, env=env, check=True, cwd=tempfile.mkdtemp())
 
 upsert = next(
     r["body"]["variables"] for r in recorder.requests
