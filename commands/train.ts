@@ -6,6 +6,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { consoleSink } from "../report/console.ts";
 import { fanOut, type Sink } from "../report/events.ts";
+import { jsonSink, quietSink } from "../report/plain_outputs.ts";
 import { parseConfig, trainingSettings } from "../trainer/config.ts";
 import { UsageError } from "./exit_code.ts";
 import { findConfig } from "./find_config.ts";
@@ -26,6 +27,9 @@ const HELP = `Trains a model on preference pairs.
                        may be repeated
   --resume             goes on from the newest whole checkpoint in the output folder
   --allow-older        with --resume: passes over a damaged newest checkpoint
+  --chart              draws loss and margin as text while training and at the end
+  --quiet              prints nothing but notices (on standard error) and the error that ends a run
+  --json               prints every event as a line of JSON
 
 The run's folder gets config.yaml, metrics.jsonl, checkpoints/ and, at the end, ${FINAL}/.`;
 
@@ -34,12 +38,13 @@ interface TrainArgs {
   readonly outputDir?: string;
   readonly set: readonly string[];
   readonly resume: "no" | "newest" | "older";
+  readonly output: "text" | "chart" | "quiet" | "json";
 }
 
 function readArgs(args: string[]): TrainArgs | undefined {
   const flags = parseArgs(args, {
     string: ["config", "output_dir", "set"],
-    boolean: ["resume", "allow-older", "help"],
+    boolean: ["resume", "allow-older", "chart", "quiet", "json", "help"],
     collect: ["set"],
     alias: { h: "help" },
     unknown: (arg) => {
@@ -53,7 +58,14 @@ function readArgs(args: string[]): TrainArgs | undefined {
     );
   }
   if (flags.output_dir === "") throw new UsageError("train: --output_dir needs a folder");
+  const outputs = (["chart", "quiet", "json"] as const).filter((name) => flags[name]);
+  if (outputs.length > 1) {
+    throw new UsageError(
+      `train: choose one of ${outputs.map((name) => `--${name}`).join(" and ")}`,
+    );
+  }
   return {
+    output: outputs[0] ?? "text",
     config: flags.config,
     outputDir: flags.output_dir,
     set: flags.set,
@@ -61,20 +73,29 @@ function readArgs(args: string[]): TrainArgs | undefined {
   };
 }
 
-function openConsole(logSteps: number): Sink {
+function openConsole(logSteps: number, output: TrainArgs["output"]): Sink {
+  if (output === "quiet") return quietSink(writerTo(Deno.stderr));
+  const write = writerTo(Deno.stdout);
+  if (output === "json") return jsonSink(write);
   const terminal = Deno.stdout.isTerminal();
-  const encoder = new TextEncoder();
   return consoleSink({
     terminal,
     // A terminal without a size tells 0.
     columns: terminal ? Deno.consoleSize().columns || undefined : undefined,
     logSteps,
-    write: (text) => {
-      let bytes = encoder.encode(text);
-      while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
-    },
+    chart: output === "chart",
+    colour: terminal && !Deno.noColor,
+    write,
     clock: () => performance.now(),
   });
+}
+
+function writerTo(stream: { writeSync(bytes: Uint8Array): number }): (text: string) => void {
+  const encoder = new TextEncoder();
+  return (text) => {
+    let bytes = encoder.encode(text);
+    while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+  };
 }
 
 /** Runs the command; returns the exit code. */
@@ -93,7 +114,7 @@ export async function run(rawArgs: string[]): Promise<number> {
     name: settings.saveDir ?? file.split(/[\\/]/).at(-1)!.replace(/\.ya?ml$/, ""),
     resume: args.resume !== "no",
   });
-  const terminal = openConsole(settings.logSteps);
+  const terminal = openConsole(settings.logSteps, args.output);
   const tell = (text: string) => terminal.accept({ type: "notice", text });
   const env = (name: string) => Deno.env.get(name);
   const others = fanOut(runSinks({ parsed, settings, folder: folder.path, env, tell }));
