@@ -57,12 +57,8 @@ export function chartLines(course: Course, { title, width, colour }: ChartOption
   const known = points.filter((value) => value !== undefined);
   const high = Math.max(...known), low = Math.min(...known);
   const bits = curve(points, low, high, columns);
-  const labels = [
-    title,
-    known.length > 0 ? short(high) : "",
-    "",
-    known.length > 0 ? short(low) : "",
-  ];
+  const [top, bottom] = known.length > 0 ? [short(high), short(low)] : ["", ""];
+  const labels = [top, title, "", bottom];
   return bits.map((row, r) => {
     const line = String.fromCodePoint(...row.map((bit) => 0x2800 + bit));
     const drawn = colour === undefined ? line : `\x1b[${colour}m${line}\x1b[0m`;
