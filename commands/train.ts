@@ -5,14 +5,15 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { consoleSink } from "../report/console.ts";
-import { fanOut, type RunEvent, type Sink } from "../report/events.ts";
-import { timingsSink } from "../report/metrics_jsonl.ts";
+import { fanOut, type Sink } from "../report/events.ts";
+import { jsonSink, quietSink } from "../report/plain_outputs.ts";
 import { parseConfig, trainingSettings } from "../trainer/config.ts";
 import { UsageError } from "./exit_code.ts";
 import { findConfig } from "./find_config.ts";
 import { toPath } from "./model_source.ts";
 import { cacheFolder } from "./references.ts";
 import { chooseRunFolder, FINAL } from "./run_folder.ts";
+import { runSinks } from "./sinks.ts";
 import { supervise } from "./train_supervisor.ts";
 import { workerPermissions } from "./worker_permissions.ts";
 
@@ -26,6 +27,9 @@ const HELP = `Trains a model on preference pairs.
                        may be repeated
   --resume             goes on from the newest whole checkpoint in the output folder
   --allow-older        with --resume: passes over a damaged newest checkpoint
+  --chart              draws loss and margin as text while training and at the end
+  --quiet              prints nothing but notices (on standard error) and the error that ends a run
+  --json               prints every event as a line of JSON
 
 The run's folder gets config.yaml, metrics.jsonl, checkpoints/ and, at the end, ${FINAL}/.`;
 
@@ -34,12 +38,13 @@ interface TrainArgs {
   readonly outputDir?: string;
   readonly set: readonly string[];
   readonly resume: "no" | "newest" | "older";
+  readonly output: "text" | "chart" | "quiet" | "json";
 }
 
 function readArgs(args: string[]): TrainArgs | undefined {
   const flags = parseArgs(args, {
     string: ["config", "output_dir", "set"],
-    boolean: ["resume", "allow-older", "help"],
+    boolean: ["resume", "allow-older", "chart", "quiet", "json", "help"],
     collect: ["set"],
     alias: { h: "help" },
     unknown: (arg) => {
@@ -53,7 +58,14 @@ function readArgs(args: string[]): TrainArgs | undefined {
     );
   }
   if (flags.output_dir === "") throw new UsageError("train: --output_dir needs a folder");
+  const outputs = (["chart", "quiet", "json"] as const).filter((name) => flags[name]);
+  if (outputs.length > 1) {
+    throw new UsageError(
+      `train: choose one of ${outputs.map((name) => `--${name}`).join(" and ")}`,
+    );
+  }
   return {
+    output: outputs[0] ?? "text",
     config: flags.config,
     outputDir: flags.output_dir,
     set: flags.set,
@@ -61,36 +73,28 @@ function readArgs(args: string[]): TrainArgs | undefined {
   };
 }
 
-function openConsole(logSteps: number): Sink {
+function openConsole(logSteps: number, output: TrainArgs["output"]): Sink {
+  if (output === "quiet") return quietSink(writerTo(Deno.stderr));
+  const write = writerTo(Deno.stdout);
+  if (output === "json") return jsonSink(write);
   const terminal = Deno.stdout.isTerminal();
-  const encoder = new TextEncoder();
   return consoleSink({
     terminal,
     // A terminal without a size tells 0.
     columns: terminal ? Deno.consoleSize().columns || undefined : undefined,
     logSteps,
-    write: (text) => {
-      let bytes = encoder.encode(text);
-      while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
-    },
+    chart: output === "chart",
+    colour: terminal && !Deno.noColor,
+    write,
     clock: () => performance.now(),
   });
 }
 
-/** Timings start where training starts, which only the "start" event tells. */
-function lazyTimings(folder: string): Sink {
-  let sink: Sink | undefined;
-  return {
-    accept(event: RunEvent) {
-      if (event.type === "start") {
-        sink = timingsSink(`${folder}/timings.jsonl`, {
-          finished: event.step,
-          clock: () => performance.now(),
-        });
-      }
-      sink?.accept(event);
-    },
-    close: () => sink?.close?.(),
+function writerTo(stream: { writeSync(bytes: Uint8Array): number }): (text: string) => void {
+  const encoder = new TextEncoder();
+  return (text) => {
+    let bytes = encoder.encode(text);
+    while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
   };
 }
 
@@ -110,10 +114,12 @@ export async function run(rawArgs: string[]): Promise<number> {
     name: settings.saveDir ?? file.split(/[\\/]/).at(-1)!.replace(/\.ya?ml$/, ""),
     resume: args.resume !== "no",
   });
-  const terminal = openConsole(settings.logSteps);
-  const timings = lazyTimings(folder.path);
-  const sinks = fanOut([terminal, timings]);
-  folder.notices.forEach((text) => terminal.accept({ type: "notice", text }));
+  const terminal = openConsole(settings.logSteps, args.output);
+  const tell = (text: string) => terminal.accept({ type: "notice", text });
+  const env = (name: string) => Deno.env.get(name);
+  const others = fanOut(runSinks({ parsed, settings, folder: folder.path, env, tell }));
+  const sinks = fanOut([terminal, others]);
+  folder.notices.forEach(tell);
   const request = {
     config: file,
     overrides: args.set,
@@ -121,11 +127,18 @@ export async function run(rawArgs: string[]): Promise<number> {
     cacheFolder: cacheFolder(),
     resume: args.resume,
   };
-  const { code, message } = await supervise(request, {
-    permissions: workerPermissions(parsed.config, request),
-    modeTimeLimit: settings.modeTimeLimit,
-    events: sinks,
-  }).finally(() => sinks.close?.());
+  let code = 1, message: string | undefined;
+  try {
+    ({ code, message } = await supervise(request, {
+      permissions: workerPermissions(parsed.config, request),
+      modeTimeLimit: settings.modeTimeLimit,
+      events: sinks,
+    }));
+  } finally {
+    // First: they may have something to say.
+    await others.close?.(code);
+    terminal.close?.();
+  }
   if (message !== undefined) console.error(message);
   return code;
 }

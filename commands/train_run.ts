@@ -87,7 +87,7 @@ export async function runSession(
     });
     const lines = result.summary.stopped
       ? summaryLines(result.summary, { seconds: (performance.now() - started) / 1000 })
-      : await finish(session, engine, references, result, outputFolder, {
+      : await finish(session, engine, references, result, { outputFolder, events }, {
         seconds: (performance.now() - started) / 1000,
         gpuBytes: gpu.peakBytes,
       });
@@ -133,7 +133,7 @@ async function finish(
   engine: LlamaEngine,
   references: References,
   result: TrainingResult,
-  outputFolder: string,
+  { outputFolder, events }: Pick<RunPlace, "outputFolder" | "events">,
   facts: { seconds: number; gpuBytes: number },
 ): Promise<string[]> {
   const { parsed, policy, data, settings, mode, modeOptions, lossTypes } = session;
@@ -185,6 +185,14 @@ async function finish(
   });
   const prompts = samplePrompts(session);
   const tuned = await answerPrompts(session, engine, prompts);
+  if (prompts.length > 0) {
+    const samples = prompts.map((prompt, i) => ({
+      prompt,
+      reference: references.answers[i],
+      policy: tuned[i],
+    }));
+    events.accept({ type: "samples", step: result.summary.steps, samples });
+  }
   return [
     ...sampleLines(prompts, references.answers, tuned, session.reference !== undefined),
     ...summaryLines(result.summary, { final: final?.metrics, finalFolder, ...facts }),

@@ -2,8 +2,13 @@
  * The run as text: on a terminal one line that is rewritten at every step and kept every
  * `logSteps`, elsewhere one plain line every `logSteps`. Numbers are averages over all pairs since
  * the last kept line: the reward accuracy of one small micro-batch is mostly noise.
+ *
+ * With `chart`, the courses of loss and margin stand above the line that is rewritten, and once, for
+ * good, before the closing lines.
  */
 import { PairAverages } from "./averages.ts";
+import { chartLines, Course } from "./chart.ts";
+import { lastingWriter } from "./plain_outputs.ts";
 import type { MetricValues, RunEvent, Sink, StepEvent } from "./events.ts";
 
 export interface ConsoleOptions {
@@ -12,6 +17,10 @@ export interface ConsoleOptions {
   /** Width of the terminal in characters. */
   readonly columns?: number;
   readonly logSteps: number;
+  /** Draw loss and margin. */
+  readonly chart?: boolean;
+  /** Draw in colour: only where the terminal shows it and the user wants it. */
+  readonly colour?: boolean;
   write(text: string): void;
   /** Milliseconds, e.g. `performance.now`. */
   clock(): number;
@@ -25,21 +34,26 @@ const ESTIMATE_AFTER = 3;
 
 const CLEAR_LINE = "\r\x1b[2K";
 
+/** What is drawn, by its title, in an ANSI colour. */
+const CHARTS = [{ title: "loss", colour: 36 }, { title: "margin", colour: 33 }] as const;
+
 /** A sink that writes the run to a terminal or a plain stream. */
 export function consoleSink(options: ConsoleOptions): Sink {
   const averages = new PairAverages();
   const pace = new Pace(options.clock);
   const lines = new Lines(options);
+  const charts = options.chart ? new Charts(options) : undefined;
 
   function step(event: StepEvent): void {
     pace.step(event);
     averages.add(shownValues(event), event.pairs);
+    charts?.step(event);
     const last = event.step === event.totalSteps;
     if (last || event.step % options.logSteps === 0) {
       lines.keep(progressText(event, averages.take(), pace));
       pace.mark();
     } else if (options.terminal) {
-      lines.rewrite(progressText(event, averages.values(), pace));
+      lines.rewrite(progressText(event, averages.values(), pace), charts?.lines());
     }
     const whole = last ? undefined : pace.estimate(event.totalSteps);
     if (whole) lines.keep(`about ${durationText(whole.seconds)} for ${whole.steps} steps`);
@@ -49,8 +63,10 @@ export function consoleSink(options: ConsoleOptions): Sink {
     accept(event: RunEvent) {
       if (event.type !== "progress") lines.endPhase();
       switch (event.type) {
-        case "plan":
         case "end":
+          charts?.lines().forEach((text) => lines.keep(text));
+          return event.lines.forEach((text) => lines.keep(text));
+        case "plan":
           return event.lines.forEach((text) => lines.keep(text));
         case "notice":
           return lines.keep(event.text);
@@ -60,6 +76,9 @@ export function consoleSink(options: ConsoleOptions): Sink {
           return pace.start(event.step);
         case "step":
           return step(event);
+        case "samples":
+          // The closing lines show them.
+          return;
         case "evaluation":
           lines.keep(evaluationText(event.step, event.pairs, event.metrics));
           return pace.mark();
@@ -75,29 +94,70 @@ export function consoleSink(options: ConsoleOptions): Sink {
   };
 }
 
-/** Lines of text, of which the last may still be rewritten. */
-class Lines {
-  #options: ConsoleOptions;
-  /** True while the cursor stands behind a line that can be rewritten. */
-  #open = false;
-  /** The phase in progress: its name and the text that has to stay when it ends. */
-  #phase: { readonly what: string; readonly text: string } | undefined;
-  #broken = false;
+/** The courses of loss and margin, beside each other. */
+class Charts {
+  readonly #options: ConsoleOptions;
+  #courses: ReadonlyMap<string, Course> | undefined;
 
   constructor(options: ConsoleOptions) {
     this.#options = options;
   }
 
-  /** A line that stays, in the place of the one that can be rewritten. */
-  keep(text: string): void {
-    this.#write((this.#open ? CLEAR_LINE : "") + text + "\n");
-    this.#open = false;
+  step({ step, totalSteps, metrics, margin }: StepEvent): void {
+    this.#courses ??= new Map(CHARTS.map(({ title }) => [title, new Course(totalSteps)]));
+    this.#courses.get("loss")!.add(step, metrics["loss"]);
+    if (margin !== undefined) this.#courses.get("margin")!.add(step, margin);
   }
 
-  rewrite(text: string): void {
+  /** None before the first step. */
+  lines(): string[] {
+    const courses = this.#courses;
+    if (!courses) return [];
+    const width = Math.floor(((this.#options.columns ?? 80) - 1) / CHARTS.length) - 1;
+    const [left, right] = CHARTS.map(({ title, colour }) =>
+      chartLines(courses.get(title)!, {
+        title,
+        width,
+        colour: this.#options.colour ? colour : undefined,
+      })
+    );
+    return left.map((line, i) => `${line} ${right[i]}`);
+  }
+}
+
+/** Lines of text, of which the last ones may still be rewritten. */
+class Lines {
+  #options: ConsoleOptions;
+  readonly #write: (text: string) => void;
+  /** Lines that can be rewritten; the cursor stands at the end of the last of them. */
+  #open = 0;
+  /** The phase in progress: its name and the text that has to stay when it ends. */
+  #phase: { readonly what: string; readonly text: string } | undefined;
+
+  constructor(options: ConsoleOptions) {
+    this.#options = options;
+    this.#write = lastingWriter((text) => options.write(text));
+  }
+
+  /** A line that stays, in the place of those that can be rewritten. */
+  keep(text: string): void {
+    this.#write(this.#clear() + text + "\n");
+    this.#open = 0;
+  }
+
+  /** A line that does not stay, under others that do not. */
+  rewrite(text: string, above: readonly string[] = []): void {
     const width = (this.#options.columns ?? 80) - 1;
-    this.#write(CLEAR_LINE + (text.length > width ? text.slice(0, width) : text));
-    this.#open = true;
+    const line = text.length > width ? text.slice(0, width) : text;
+    const before = this.#open === 0 ? CLEAR_LINE : this.#clear();
+    this.#write(before + [...above, line].join("\n"));
+    this.#open = 1 + above.length;
+  }
+
+  /** What clears the lines that can be rewritten and leaves the cursor at the first. */
+  #clear(): string {
+    if (this.#open === 0) return "";
+    return this.#open === 1 ? CLEAR_LINE : `\r\x1b[${this.#open - 1}A\x1b[J`;
   }
 
   /** Progress of a phase: rewritten on a terminal; its last state stays, there and elsewhere. */
@@ -114,25 +174,9 @@ class Lines {
   }
 
   end(): void {
-    if (this.#open) this.#write("\n");
-    this.#open = false;
+    if (this.#open > 0) this.#write("\n");
+    this.#open = 0;
   }
-
-  /** Who reads may go away (`| head`, a closed terminal); the run goes on without. */
-  #write(text: string): void {
-    if (this.#broken) return;
-    try {
-      this.#options.write(text);
-    } catch (error) {
-      if (!isSystemError(error)) throw error;
-      this.#broken = true;
-    }
-  }
-}
-
-/** True for what the system says, e.g. a broken pipe, and false for faults of the program. */
-function isSystemError(error: unknown): boolean {
-  return error instanceof Error && (error.name in Deno.errors || "code" in error);
 }
 
 /** Speed since the last kept line, and the time left. */

@@ -7,6 +7,16 @@
 /** Metric name (`loss`, `rewards/chosen`, `risk/tau`, ...) to value. */
 export type MetricValues = Readonly<Record<string, number>>;
 
+/** Name (`margins`, `rewards/chosen`, ...) to the value of each pair of a step. */
+export type Distributions = Readonly<Record<string, Float64Array>>;
+
+/** A held-out prompt as answered by the reference (or the model before training) and by the policy. */
+export interface AnsweredPrompt {
+  readonly prompt: string;
+  readonly reference: string;
+  readonly policy: string;
+}
+
 /** One finished optimizer step. */
 export interface StepEvent {
   readonly type: "step";
@@ -22,6 +32,8 @@ export interface StepEvent {
   /** Mean beta used; absent for a mode without one. */
   readonly beta?: number;
   readonly metrics: MetricValues;
+  /** What means hide: margins (without beta) and rewards of all pairs, in no order that counts. */
+  readonly distributions?: Distributions;
 }
 
 export type RunEvent =
@@ -43,19 +55,33 @@ export type RunEvent =
     readonly pairs: number;
     readonly metrics: MetricValues;
   }
+  /** Answers of the policy as it is after `step` steps. */
+  | {
+    readonly type: "samples";
+    readonly step: number;
+    readonly samples: readonly AnsweredPrompt[];
+  }
   | { readonly type: "checkpoint"; readonly step: number; readonly path: string }
   | { readonly type: "end"; readonly lines: readonly string[] };
 
 /** A place metrics go to. */
 export interface Sink {
   accept(event: RunEvent): void;
-  close?(): void;
+  /**
+   * The run is over.
+   *
+   * @param code its exit code; absent where there is none
+   * @returns a promise where something is still on its way; it is never rejected
+   */
+  close?(code?: number): void | Promise<void>;
 }
 
 /** One sink that passes every event on to all of `sinks`, in order. */
 export function fanOut(sinks: readonly Sink[]): Sink {
   return {
     accept: (event) => sinks.forEach((sink) => sink.accept(event)),
-    close: () => sinks.forEach((sink) => sink.close?.()),
+    async close(code) {
+      await Promise.all(sinks.map((sink) => sink.close?.(code)));
+    },
   };
 }

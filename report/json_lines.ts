@@ -5,6 +5,8 @@
  * half line. Lines go out at once; `sync` makes them durable before a checkpoint refers to them.
  */
 
+import { writeWhole } from "./write_whole.ts";
+
 /** A report's file that cannot be read or written as it must be: the file system's fault, no bug. */
 export class ReportFileError extends Error {
   override name = "ReportFileError";
@@ -87,14 +89,7 @@ export class JsonLinesFile {
    */
   append(record: Readonly<Record<string, unknown>>): void {
     const bytes = new TextEncoder().encode(JSON.stringify(record) + "\n");
-    attemptReport("write", this.path, () => {
-      // A full disk shows as a short write first, as an error only at the next one.
-      for (let done = 0; done < bytes.length;) {
-        const written = this.#file.writeSync(bytes.subarray(done));
-        if (!(written > 0)) throw new Error("the file system takes no more bytes");
-        done += written;
-      }
-    });
+    attemptReport("write", this.path, () => writeWhole(this.#file, bytes));
     this.#position += bytes.length;
   }
 

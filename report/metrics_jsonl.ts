@@ -6,6 +6,7 @@
  */
 import type { MetricValues, RunEvent, Sink } from "./events.ts";
 import { attemptReport, JsonLinesFile } from "./json_lines.ts";
+import { StepClock } from "./step_clock.ts";
 
 /** Keys that lead a line, in this order; the rest follow in the order of the alphabet. */
 const LEADING = [
@@ -33,6 +34,19 @@ export function metricsRecord(step: number, metrics: MetricValues): Record<strin
   return record;
 }
 
+/** A line of the metrics file. */
+export type MetricsRow = Record<string, number> & { readonly step: number };
+
+/**
+ * The whole lines of a metrics file; none where there is no file.
+ *
+ * @throws ReportFileError when it cannot be read
+ */
+export function readMetrics(path: string): MetricsRow[] {
+  const text = readText(path);
+  return text.split("\n").slice(0, -1).map((line) => JSON.parse(line));
+}
+
 export interface TimingOptions {
   /** Finished steps at the start of the run; later lines of an earlier attempt are dropped. */
   readonly finished: number;
@@ -48,21 +62,11 @@ export interface TimingOptions {
  */
 export function timingsSink(path: string, options: TimingOptions): Sink {
   const file = JsonLinesFile.open(path, keptBytes(path, options.finished));
-  const start = options.clock();
-  let last = start;
+  const clock = new StepClock(options.clock);
   return {
     accept(event: RunEvent) {
-      if (event.type === "start") last = options.clock();
-      if (event.type !== "step") return;
-      const now = options.clock();
-      const seconds = Math.max(1e-9, (now - last) / 1000);
-      last = now;
-      file.append({
-        step: event.step,
-        "time/elapsed": rounded((now - start) / 1000),
-        "time/step": rounded(seconds),
-        "time/tokens_per_second": rounded(event.tokens / seconds),
-      });
+      if (event.type === "start") clock.mark();
+      if (event.type === "step") file.append({ step: event.step, ...clock.step(event.tokens) });
     },
     close: () => file.close(),
   };
@@ -70,14 +74,7 @@ export function timingsSink(path: string, options: TimingOptions): Sink {
 
 /** Bytes of the leading lines whose step is at most `finished`. */
 function keptBytes(path: string, finished: number): number {
-  const text = attemptReport("read", path, () => {
-    try {
-      return Deno.readTextFileSync(path);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return "";
-      throw error;
-    }
-  });
+  const text = readText(path);
   let kept = 0;
   for (const line of text.split("\n").slice(0, -1)) {
     const step = /^\{"step":(\d+),/.exec(line)?.[1];
@@ -87,6 +84,14 @@ function keptBytes(path: string, finished: number): number {
   return kept;
 }
 
-function rounded(value: number): number {
-  return Math.round(value * 1000) / 1000;
+/** The text of a file; empty where there is none. */
+function readText(path: string): string {
+  return attemptReport("read", path, () => {
+    try {
+      return Deno.readTextFileSync(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return "";
+      throw error;
+    }
+  });
 }

@@ -15,10 +15,12 @@ import {
 } from "../losses/run_mode.ts";
 import type { QueuedUpdate, StepStatus, TokenizedExample } from "../model/engine.ts";
 import { uniformStream } from "../data/philox.ts";
+import type { Distributions } from "../report/events.ts";
 import { readExamples, sequenceTokens } from "./decision_set.ts";
 import { NumbersError } from "./error.ts";
 import type { MarginPart } from "./margin_log.ts";
 import { movesReference, runNeeds } from "./needs.ts";
+import { joined, type PairRewards, pairRewards } from "./distributions.ts";
 import { addRewardMeans, withLabelMargins } from "./reward_means.ts";
 import type { TrainingRun } from "./run.ts";
 import { scheduleFactor } from "./schedule.ts";
@@ -57,6 +59,8 @@ export interface BegunStep {
   readonly learningRate: number;
   /** Empty for a mode without pairs or reference. */
   readonly margins: readonly MarginPart[];
+  /** Rewards of all pairs, where they have any. */
+  readonly rewards?: Distributions;
   readonly update: QueuedUpdate;
 }
 
@@ -106,6 +110,7 @@ export async function beginStep(
     },
     learningRate,
     margins: learned.margins,
+    rewards: joined(learned.rewards),
     update,
   };
 }
@@ -151,6 +156,7 @@ interface WindowSums {
   /** Rewards and log-probabilities: each pair counts the same. */
   readonly overPairs: WeightedMeans;
   readonly margins: MarginPart[];
+  readonly rewards: PairRewards[];
 }
 
 /** Score, decide and learn for every decision set of the window. */
@@ -173,6 +179,7 @@ async function learnWindow(
     overSets: new WeightedMeans(),
     overPairs: new WeightedMeans(),
     margins: [],
+    rewards: [],
   };
   for (const rows of sets) {
     const examples = await readExamples(run.train, rows, needs.rows);
@@ -187,6 +194,8 @@ async function learnWindow(
     sums.overSets.add("loss", outcome.loss, 1);
     sums.overSets.addAll(outcome.metrics, 1);
     addRewardMeans(sums.overPairs, batch, outcome.beta);
+    const rewards = pairRewards(batch, outcome.beta);
+    if (rewards) sums.rewards.push(rewards);
     if (outcome.beta !== undefined) sums.overPairs.add("beta", meanOf(outcome.beta), batch.size);
     if (!hasMargins(batch)) continue;
     const margins = batchMargins(batch);

@@ -2,6 +2,7 @@
 import type { RunEvent } from "../report/events.ts";
 import { metricsRecord } from "../report/metrics_jsonl.ts";
 import type { CheckpointState } from "./checkpoint.ts";
+import { distributionsOf } from "./distributions.ts";
 import { type BegunStep, finishStep } from "./optimizer_step.ts";
 import type { RunFiles } from "./run_files.ts";
 
@@ -75,6 +76,7 @@ export class StepLog {
       margin,
       beta,
       metrics,
+      distributions: distributionsOf(begun),
     });
     const evaluated = await evaluate?.();
     this.#files.metrics.append(metricsRecord(step, { ...metrics, ...evaluated }));

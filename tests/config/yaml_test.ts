@@ -83,7 +83,7 @@ Deno.test("the text of the config as used reads as the same config", () => {
 });
 
 Deno.test("the config is frozen throughout", () => {
-  const { config } = parseWith("loss_type: [sigmoid]\nrisk:\n  scope: step\n");
+  const { config } = parseWith("loss_type: [sigmoid]\nreport_to: [jsonl]\nrisk:\n  scope: step\n");
   const visit = (value: unknown) => {
     if (typeof value !== "object" || value === null) return 0;
     assert(Object.isFrozen(value));

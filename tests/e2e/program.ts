@@ -17,13 +17,20 @@ export const MAY_RUN = (await Promise.all(
 /** The suffix of a test's name that says why it may be left out. */
 export const NEEDS = "(needs --allow-run, --allow-read and --allow-write)";
 
+export interface ProgramOptions {
+  readonly root?: string;
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** A command of the program, not waited for; `root` is another copy of the project. */
-export function start(args: readonly string[], options: { root?: string; cwd?: string } = {}) {
+export function start(args: readonly string[], options: ProgramOptions = {}) {
   const root = options.root ?? ROOT;
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-prompt", "--cached-only", `${root}/main.ts`, ...args],
     cwd: options.cwd ?? root,
-    env: { NO_COLOR: "1" },
+    // A key in the environment of the tests must not send their runs anywhere.
+    env: { NO_COLOR: "1", WANDB_MODE: "disabled", ...options.env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -39,7 +46,7 @@ export async function finish(child: Deno.ChildProcess): Promise<Finished> {
 /** Runs a command to its end. */
 export async function program(
   args: readonly string[],
-  options: { root?: string; cwd?: string } = {},
+  options: ProgramOptions = {},
 ): Promise<Finished> {
   return await finish(start(args, options));
 }

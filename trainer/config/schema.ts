@@ -33,7 +33,7 @@ export const BUILT_IN_MODES: readonly string[] = [
 ];
 /** Sections of the user's files that other tools read. */
 export const FOREIGN_SECTIONS: readonly string[] = ["rollout", "debug"];
-/** Sinks for metrics beside the terminal; `jsonl` is the one that is always there. */
+/** Sinks for metrics; `jsonl` is the one that is always there. */
 export const SINKS = ["jsonl", "tensorboard", "wandb", "html"] as const;
 
 const lossName = text("the name of a pair loss").regex(/^[a-z][a-z0-9_]*$/, {
@@ -205,10 +205,10 @@ export const configSchema = z.strictObject({
     60,
     "Seconds that one call of a mode's function may take; a longer one ends the run",
   ),
-  report_to: byDefault(
+  report_to: nullable(
     oneOrMore(oneOf(SINKS), `expected names out of ${SINKS.join(", ")}`),
-    ["jsonl"],
-    "Where metrics go beside the terminal",
+    "Where metrics go beside the terminal and metrics.jsonl. Without it wandb where the training " +
+      "section names a project for it and the environment has WANDB_API_KEY, else nowhere",
   ),
   samples: samplesSection.prefault({}).describe("Held-out prompts answered at the end"),
   risk_test: riskTestSection.optional().describe("Mode risk: the test"),

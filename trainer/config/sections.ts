@@ -119,7 +119,7 @@ function trainingKeys(learningRate: number) {
       0,
       "Steps over which the learning rate rises from 0",
     ),
-    wandb_project: nullable(text(), "Project at Weights & Biases; by itself it starts nothing"),
+    wandb_project: nullable(text(), "Project at Weights & Biases, where there is a key"),
     run_name: nullable(text(), "Name of the run where metrics are shown"),
     save_dir: nullable(
       innerFolder(),

@@ -46,6 +46,7 @@ export interface TrainingSettings {
   readonly saveDir?: string;
   readonly runName?: string;
   readonly wandbProject?: string;
+  /** Sinks asked for; a named W&B project asks for that where `report_to` says nothing. */
   readonly reportTo: readonly string[];
   readonly maxLength: number;
   readonly maxPromptLength?: number;
@@ -83,6 +84,7 @@ export function trainingSettings(config: Config, mode: string): TrainingSettings
   const common: z.output<typeof dpoTrainingSection> | z.output<typeof sftTrainingSection> = sft ??
     dpo!;
   const lossTypes = [config.loss_type].flat() as string[];
+  const wandbProject = common.wandb_project ?? dpo?.report;
   return {
     mode,
     epochs: common.epochs,
@@ -130,8 +132,9 @@ export function trainingSettings(config: Config, mode: string): TrainingSettings
     },
     saveDir: common.save_dir ?? dpo?.save_dpo_dir,
     runName: common.run_name,
-    wandbProject: common.wandb_project ?? dpo?.report,
-    reportTo: [config.report_to].flat() as string[],
+    wandbProject,
+    reportTo: [config.report_to ?? (wandbProject ? ["jsonl", "wandb"] : "jsonl")]
+      .flat() as string[],
     maxLength: sft?.max_length ?? dataset.max_length ?? dataset.max_len ?? 1024,
     maxPromptLength: dataset.max_prompt_length,
     maxCompletionLength: dataset.max_completion_length,
