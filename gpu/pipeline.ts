@@ -23,13 +23,29 @@ ${PACK_F16}`;
 
 const caches = new WeakMap<GPUDevice, Map<string, Kernel>>();
 
+/** Values of a kernel's `override` constants, true and false as 1 and 0. */
+export type Constants = Readonly<Record<string, number>>;
+
 /** A hand-written kernel: `code` gets the prelude; `file` is what messages name. */
-export function loadKernel(gpu: Gpu, file: string, code: string, entryPoint: string): Kernel {
-  return compile(gpu, `${file}:${entryPoint}`, PRELUDE + code, entryPoint);
+export function loadKernel(
+  gpu: Gpu,
+  file: string,
+  code: string,
+  entryPoint: string,
+  constants: Constants = {},
+): Kernel {
+  const values = Object.entries(constants).map(([name, value]) => ` ${name}=${value}`).join("");
+  return compile(gpu, `${file}${values}:${entryPoint}`, PRELUDE + code, entryPoint, constants);
 }
 
 /** A generated kernel, taken as it is; `label` must name its variant. */
-export function compile(gpu: Gpu, label: string, code: string, entryPoint: string): Kernel {
+export function compile(
+  gpu: Gpu,
+  label: string,
+  code: string,
+  entryPoint: string,
+  constants: Constants = {},
+): Kernel {
   let cache = caches.get(gpu.device);
   if (!cache) caches.set(gpu.device, cache = new Map());
   const known = cache.get(label);
@@ -39,7 +55,7 @@ export function compile(gpu: Gpu, label: string, code: string, entryPoint: strin
     const pipeline = gpu.device.createComputePipeline({
       label,
       layout: "auto",
-      compute: { module, entryPoint },
+      compute: { module, entryPoint, constants },
     });
     const kernel = { label, pipeline };
     cache.set(label, kernel);

@@ -12,11 +12,12 @@ import {
 import { tileFor } from "./tuning.ts";
 import type { Input, Program, Sizes, View } from "./program.ts";
 
-/** A value with a known number, or the name of a size of the replay. */
-export type Extent = number | string;
+/** A known number, the name of a size of the replay, or a multiple of such a size. */
+export type Extent = number | string | { readonly size: string; readonly times: number };
 
 export function extent(value: Extent, sizes: Sizes): number {
-  return typeof value === "number" ? value : sizes[value];
+  if (typeof value === "number") return value;
+  return typeof value === "string" ? sizes[value] : sizes[value.size] * value.times;
 }
 
 /** `MatmulShape` with sizes that may be named by the replay. */

@@ -3,7 +3,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { BLOCK_ROWS } from "../gpu/kernels/mod.ts";
 import type { View } from "../gpu/program.ts";
 import { type Storage, valueBytes } from "../gpu/storage.ts";
-import type { Architecture } from "./architecture.ts";
+import { type Architecture, attentionWidths } from "./architecture.ts";
 import { type ActivationName, type Level, sharedValues } from "./recompute.ts";
 import { SPLIT_ROWS } from "./slabs.ts";
 
@@ -17,46 +17,63 @@ export interface Capacity {
 
 /**
  * Values of one layer that its backward pass takes, [tokens, width] each: its own, or shared with
- * other layers (see `recompute.ts`).
+ * other layers (see `recompute.ts`). What an architecture does not have is absent.
  */
 export interface LayerActivations {
   readonly x: View;
-  readonly inv1: View;
-  readonly n1: View;
-  readonly q: View;
-  readonly k: View;
-  readonly v: View;
+  /** What a norm keeps of its rows: 1 / root mean square, or (mean, 1 / deviation). */
+  readonly inv1?: View;
+  readonly n1?: View;
+  /** Queries, keys and values, or all of them in one row. */
+  readonly q?: View;
+  readonly k?: View;
+  readonly v?: View;
+  readonly qkv?: View;
+  /** Queries and keys before their norms. */
+  readonly qIn?: View;
+  readonly invQ?: View;
+  readonly kIn?: View;
+  readonly invK?: View;
   readonly o: View;
   /** [tokens, H] of (log-sum-exp, delta). */
   readonly stats: View;
+  /** What attention adds, before its norm. */
+  readonly attended?: View;
+  readonly invAttended?: View;
   readonly xMid: View;
-  readonly inv2: View;
-  readonly n2: View;
-  readonly gate: View;
-  readonly up: View;
+  readonly inv2?: View;
+  readonly n2?: View;
+  /** Gate and up, both in one row, or only up. */
+  readonly gate?: View;
+  readonly up?: View;
+  readonly gateUp?: View;
   readonly h: View;
+  /** What the MLP adds, before its norm. */
+  readonly fed?: View;
+  readonly invFed?: View;
 }
 
 type Widths<T> = { readonly [K in keyof T]: number };
 
 function layerWidths(c: Architecture): Widths<LayerActivations> {
-  const C = c.hiddenSize, F = c.intermediateSize;
-  const Q = c.numAttentionHeads * c.headDim, KV = c.numKeyValueHeads * c.headDim;
+  const C = c.hiddenSize, F = c.intermediateSize, { queries: Q, keys: KV } = attentionWidths(c);
+  const { layer } = c.names, inv = c.norm === "layer" ? 2 : 1;
+  const heads = c.qkNorm === "head" ? [c.numAttentionHeads, c.numKeyValueHeads] : [1, 1];
   return {
     x: C,
-    inv1: 1,
-    n1: C,
-    q: Q,
-    k: KV,
-    v: KV,
+    ...layer.preAttentionNorm ? { inv1: inv, n1: C } : {},
+    ...layer.queryKeyValue ? { qkv: Q + 2 * KV } : { q: Q, k: KV, v: KV },
+    ...layer.queryNorm ? { qIn: Q, invQ: heads[0], kIn: KV, invK: heads[1] } : {},
     o: Q,
     stats: 2 * c.numAttentionHeads,
+    ...layer.postAttentionNorm ? { attended: C, invAttended: inv } : {},
     xMid: C,
-    inv2: 1,
-    n2: C,
-    gate: F,
-    up: F,
+    ...layer.preMlpNorm ? { inv2: inv, n2: C } : {},
+    ...layer.gate ? { gate: F } : {},
+    ...layer.up ? { up: F } : {},
+    ...layer.gateUp ? { gateUp: 2 * F } : {},
     h: F,
+    ...layer.postMlpNorm ? { fed: C, invFed: inv } : {},
   };
 }
 
@@ -65,7 +82,7 @@ function layerWidths(c: Architecture): Widths<LayerActivations> {
  * after the product). Not the residual stream, which adds up, nor statistics.
  */
 const HALVES: ReadonlySet<string> = new Set<ActivationName>(
-  ["n1", "q", "k", "v", "o", "n2", "gate", "up", "h"],
+  ["n1", "q", "k", "v", "qkv", "qIn", "kIn", "o", "n2", "gate", "up", "gateUp", "h"],
 );
 
 function storageOf(name: string, storage: Storage): Storage {
@@ -81,18 +98,32 @@ function layerBytes(widths: object, storage: Storage): number {
 export interface BackwardScratch {
   readonly dx: View;
   readonly dNorm: View;
-  readonly dq: View;
-  readonly dk: View;
-  readonly dv: View;
+  readonly dq?: View;
+  readonly dk?: View;
+  readonly dv?: View;
+  readonly dqkv?: View;
   readonly dh: View;
-  /** The gradient of `up` where it is not written over `up`, which is stored as f16 then. */
+  /**
+   * The gradient of `up`, or of gate and up in one row, where it is not written over what is stored as f16
+   * then.
+   */
   readonly dUp?: View;
+  /** The gradient of what a branch adds before its norm, or of a second branch's input. */
+  readonly dBranch?: View;
 }
 
 function scratchWidths(c: Architecture, storage: Storage): Widths<BackwardScratch> {
-  const { q, k, x, h } = layerWidths(c);
-  const widths = { dx: x, dNorm: Math.max(x, q), dq: q, dk: k, dv: k, dh: h };
-  return storage === "f16" ? { ...widths, dUp: h } : widths;
+  const { q, k, qkv, x, h, gate, gateUp, o } = layerWidths(c), { layer } = c.names;
+  const half = storage === "f16";
+  return {
+    dx: x,
+    dNorm: Math.max(x, o),
+    ...qkv ? { dqkv: qkv } : { dq: q, dk: k, dv: k },
+    dh: h,
+    ...half && gate ? { dUp: h } : {},
+    ...half && gateUp ? { dUp: gateUp } : {},
+    ...c.parallel || layer.postAttentionNorm || layer.postMlpNorm ? { dBranch: x } : {},
+  };
 }
 
 /** What the head holds, [scored, width] each. */
@@ -113,7 +144,7 @@ function headWidths(c: Architecture, chunk: number): Widths<HeadActivations> {
   const C = c.hiddenSize;
   return {
     rows: C,
-    inv: 1,
+    inv: c.norm === "layer" ? 2 : 1,
     hidden: C,
     logits: chunk,
     running: 4,

@@ -38,6 +38,12 @@ export class ChunkInputs {
       idPositions: view("id positions", T),
       sourceLists: view("source lists", S * 3),
       sourcePositions: view("source positions", S),
+      ...config.names.positions
+        ? {
+          positionLists: view("position lists", T * 3),
+          positionPlaces: view("position places", T),
+        }
+        : {},
       rotary: new Map(
         rotaries(config).map((rotary) => {
           const table = rotaryTable(rotary, Math.min(T, config.maxPositionEmbeddings));
@@ -70,6 +76,7 @@ export class ChunkInputs {
       pairs: attendedPairs(pack),
       ids: 0,
       sources: 0,
+      distinctPositions: 0,
     };
     if (!training) return sizes;
     const byId = groupByValue(pack.ids), bySource = groupByValue(pack.sources);
@@ -79,7 +86,11 @@ export class ChunkInputs {
       sourceLists: bySource.lists,
       sourcePositions: bySource.positions,
     });
-    return { ...sizes, ids: byId.count, sources: bySource.count };
+    const trained = { ...sizes, ids: byId.count, sources: bySource.count };
+    if (!this.views.positionLists) return trained;
+    const byPosition = groupByValue(pack.positions);
+    this.#write({ positionLists: byPosition.lists, positionPlaces: byPosition.positions });
+    return { ...trained, distinctPositions: byPosition.count };
   }
 
   writeSeeds(seeds: Float32Array): void {
@@ -88,7 +99,7 @@ export class ChunkInputs {
 
   #write(arrays: Partial<Record<InputName, Uint32Array>>): void {
     for (const [name, array] of Object.entries(arrays)) {
-      this.#gpu.write(this.views[name as InputName].buffer, array);
+      this.#gpu.write(this.views[name as InputName]!.buffer, array);
     }
   }
 

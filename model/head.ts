@@ -5,12 +5,13 @@
  */
 import type { Gpu } from "../gpu/device.ts";
 import { kernel } from "../gpu/kernels/mod.ts";
-import { WORKGROUP } from "../gpu/pipeline.ts";
+import { type Constants, WORKGROUP } from "../gpu/pipeline.ts";
 import { groupsFor, Program, type View } from "../gpu/program.ts";
 import { valueBytes } from "../gpu/storage.ts";
 import type { Activations, BackwardScratch, Capacity } from "./activations.ts";
 import type { Inputs } from "./decoder.ts";
 import { type Architecture, headWeight } from "./architecture.ts";
+import { addNorm, addNormBackward } from "./norm_operations.ts";
 import { operandView, Operations, type ParameterStore, rowsOf } from "./operations.ts";
 import { type Part, SPLIT_ROWS } from "./slabs.ts";
 
@@ -69,7 +70,10 @@ export class Head {
       const logits = [activations.head.logits, reference.#parts.activations.head.logits]
         .map((view) => rowsOf(view, "scored", capacity.vocabularyChunk));
       program.add(
-        own.kernel("log_mix", "accumulate"),
+        own.kernel("log_mix", "accumulate", {}, {
+          ...this.#softcap("POLICY_SOFTCAP"),
+          ...reference.#softcap("OTHER_SOFTCAP"),
+        }),
         [...logits, inputs.targets, mix.running],
         ({ scored, epsilonBits }) => ({
           params: [scored, mine.count, capacity.vocabularyChunk / 4, mine.begin, epsilonBits],
@@ -98,7 +102,7 @@ export class Head {
     const { activations, config } = this.#parts;
     const a = activations.head;
     o.gather(sources, activations.last, a.rows, "scored", config.hiddenSize);
-    o.rmsNorm(config.names.finalNorm, {
+    addNorm(o, config.norm, config.names.finalNorm, {
       x: a.rows,
       y: a.hidden,
       inv: a.inv,
@@ -135,6 +139,12 @@ export class Head {
       const count = (sorted[i + 1] ?? end) - begin;
       return [of(mine, begin, count), of(its, begin, count)];
     });
+  }
+
+  /** The constant of a kernel that reads this head's logits. */
+  #softcap(name: string): Constants {
+    const { logitSoftcap } = this.#parts.config;
+    return logitSoftcap === null ? {} : { [name]: logitSoftcap };
   }
 
   #weightName(): string {
@@ -176,7 +186,7 @@ export class Head {
     const { activations, capacity } = this.#parts;
     this.#addLogits(o, columns);
     o.program.add(
-      o.kernel("log_softmax", "accumulate"),
+      o.kernel("log_softmax", "accumulate", {}, this.#softcap("SOFTCAP")),
       [
         rowsOf(activations.head.logits, "scored", capacity.vocabularyChunk),
         targets,
@@ -215,7 +225,7 @@ export class Head {
       // A single chunk still holds its logits from the forward pass.
       if (chunks.length > 1) this.#addLogits(o, columns);
       o.program.add(
-        o.kernel("log_softmax", "backward"),
+        o.kernel("log_softmax", "backward", {}, this.#softcap("SOFTCAP")),
         [rowsOf(a.logits, "scored", stride, true), inputs.targets, a.lse, inputs.seeds],
         ({ scored }) => ({
           params: [scored, count, stride / 4, begin],
@@ -256,7 +266,7 @@ export class Head {
     const { config, activations, inputs } = this.#parts;
     const a = activations.head, C = config.hiddenSize;
     o.program.clear(a.dRows.buffer, ({ scored }) => scored * C * 4);
-    o.rmsNormBackward(config.names.finalNorm, {
+    addNormBackward(o, config.norm, config.names.finalNorm, {
       x: a.rows,
       inv: a.inv,
       dy: a.dHidden,

@@ -46,7 +46,10 @@ export function inputSlots(request: SlotRequest): number[] {
   const { layout, trainable, beside, storage } = request;
   const { rows, hidden, weights, logits } = largestInputs(request);
   const piece = trainable ? Math.min(PIECE_FLOATS, layout.bytes / 4) : 0;
-  const second = storage === "f16" ? hidden : Math.max(rows, weights);
+  const { names, qkNorm } = request.config;
+  // Among them gradients of queries, keys and values before a norm, or of what one matrix gives.
+  const wide = qkNorm !== "none" || names.layer.queryKeyValue !== undefined;
+  const second = storage === "f16" && !wide ? hidden : Math.max(rows, weights);
   return [
     Math.max(rows, logits, piece),
     Math.max(second, beside ? logits : 0, piece),

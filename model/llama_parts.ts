@@ -14,7 +14,6 @@ import { Logits } from "./logits.ts";
 import { type MemoryPlan, type MemoryRequest, planMemory } from "./memory.ts";
 import { Optimizer } from "./optimizer.ts";
 import { parameterList } from "./param_table.ts";
-import { LLAMA_NAMES } from "./parameter_names.ts";
 import { Updates } from "./pending_update.ts";
 import { layOut, SlabSet } from "./slabs.ts";
 
@@ -43,9 +42,6 @@ export function buildParts(gpu: Gpu, config: Architecture, request: MemoryReques
   const { headDim, numAttentionHeads, numKeyValueHeads } = config;
   if (headDim % 4 !== 0) {
     throw new ModelError(`Cannot run the model: its head size ${headDim} is no multiple of 4`);
-  }
-  if (config.names !== LLAMA_NAMES || config.layerKinds.some((kind) => kind.slidingWindow)) {
-    throw new ModelError(`Cannot run the model: there are no kernels for ${config.modelType} yet`);
   }
   const { bindingLimit, offsetAlignment } = gpu.capabilities;
   const layout = layOut(parameterList(config), bindingLimit, offsetAlignment);

@@ -2,6 +2,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import { Program, type View } from "../gpu/program.ts";
 import { type Architecture, headWeight } from "./architecture.ts";
+import { addNorm } from "./norm_operations.ts";
 import { operandView, Operations, type ParameterStore } from "./operations.ts";
 
 export class Logits {
@@ -37,13 +38,18 @@ export class Logits {
     this.#gpu.write(this.#buffers[0], index);
     this.#program!.run({ rows: index.length });
     const bytes = await this.#gpu.read(this.#buffers.at(-1)!, index.length * stride * 4);
-    const padded = new Float32Array(bytes);
+    const padded = this.#capped(new Float32Array(bytes));
     if (stride === V) return padded;
     const logits = new Float32Array(index.length * V);
     for (let i = 0; i < index.length; i++) {
       logits.set(padded.subarray(i * stride, i * stride + V), i * V);
     }
     return logits;
+  }
+
+  #capped(logits: Float32Array): Float32Array {
+    const { logitSoftcap: cap } = this.#config;
+    return cap === null ? logits : logits.map((z) => cap * Math.tanh(z / cap));
   }
 
   #build(rows: number): void {
@@ -55,7 +61,7 @@ export class Logits {
       ["index", 1],
       ["picked rows", C],
       ["normed rows", C],
-      ["inv", 1],
+      ["inv", this.#config.norm === "layer" ? 2 : 1],
       ["logits", stride],
     ] as const).map(([label, width]): View => {
       const buffer = this.#gpu.createBuffer(label, rows * width * 4);
@@ -65,7 +71,8 @@ export class Logits {
     const program = new Program(this.#gpu);
     const o = new Operations(this.#gpu, program, this.#store, inv);
     o.gather(index, this.#hidden, picked, "rows", C);
-    o.rmsNorm(this.#config.names.finalNorm, { x: picked, y: hidden, inv, rows: "rows", eps });
+    const { norm, names } = this.#config;
+    addNorm(o, norm, names.finalNorm, { x: picked, y: hidden, inv, rows: "rows", eps });
     const head = o.parameter(headWeight(this.#config));
     for (const part of head.parts) {
       o.matmul({

@@ -14,7 +14,7 @@ import {
   widestRow,
 } from "./activations.ts";
 import type { OptimizerSettings } from "./engine.ts";
-import type { Architecture } from "./architecture.ts";
+import { type Architecture, rotaries } from "./architecture.ts";
 import { halfWeightBytes } from "./half_weights.ts";
 import { halfInputSlots, inputSlots, type SlotRequest } from "./input_slots.ts";
 import { momentBytes } from "./optimizer.ts";
@@ -60,6 +60,8 @@ export interface MemoryPlan {
 
 /** Integer inputs a token, and a scored token, cost: see `ChunkInputs`. Bytes. */
 const INPUT_BYTES = 56, SCORED_INPUT_BYTES = 28;
+/** Lists of learned positions, a token. */
+const POSITION_LIST_BYTES = 16;
 
 type Size = Pick<Capacity, "tokens" | "scored">;
 
@@ -75,7 +77,9 @@ function chunkBytes(
   { tokens, scored }: Size,
 ): number {
   const sums = levels ? 4 * widestRow(config) / BLOCK_ROWS : 0;
-  const perToken = bytesPerToken(config, levels, storage) + INPUT_BYTES + 4 * config.headDim + sums;
+  const tables = rotaries(config).reduce((bytes, { width }) => bytes + 4 * width, 0);
+  const lists = config.names.positions ? POSITION_LIST_BYTES : 0;
+  const perToken = bytesPerToken(config, levels, storage) + INPUT_BYTES + lists + tables + sums;
   const perScored = bytesPerScored(config, vocabularyChunk) + SCORED_INPUT_BYTES + sums;
   return Math.ceil(tokens * perToken + scored * perScored);
 }

@@ -5,7 +5,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { InputTextures } from "../gpu/input_textures.ts";
 import { BLOCK_ROWS, type Entry, kernel, type Operation } from "../gpu/kernels/mod.ts";
-import { type Kernel, WORKGROUP } from "../gpu/pipeline.ts";
+import { type Constants, type Kernel, WORKGROUP } from "../gpu/pipeline.ts";
 import {
   f32Bits,
   groupsFor,
@@ -18,7 +18,8 @@ import { addProduct, type Extent, extent, type Product } from "../gpu/product.ts
 import type { HalfWeights } from "./half_weights.ts";
 import type { Parameter, Part, SlabSet } from "./slabs.ts";
 
-function elementwise(params: readonly number[], count: number, operations = count): Launch {
+/** Params and grid of an operation of `count` invocations. */
+export function elementwise(params: readonly number[], count: number, operations = count): Launch {
   return { params, groups: groupsFor(count, WORKGROUP), operations };
 }
 
@@ -61,7 +62,7 @@ export class Operations {
     return this.store.weights.layout.parameters.has(name);
   }
 
-  #gradient(): SlabSet {
+  gradients(): SlabSet {
     if (!this.store.gradients) throw new Error("A frozen model has no backward pass");
     return this.store.gradients;
   }
@@ -72,15 +73,17 @@ export class Operations {
 
   /**
    * A kernel that reads its inputs where this program's kernels do; of `values`, which are named as in
-   * its WGSL, some may be stored as f16.
+   * its WGSL, some may be stored as f16; `constants` choose a variant.
    */
   kernel<O extends Operation>(
     operation: O,
     entry: Entry<O>,
     values: Readonly<Record<string, View>> = {},
+    constants: Constants = {},
   ): Kernel {
     const halves = Object.keys(values).filter((name) => values[name].storage === "f16");
-    return kernel(this.gpu, operation, entry, this.program.textures !== undefined, halves);
+    const textures = this.program.textures !== undefined;
+    return kernel(this.gpu, operation, entry, textures, halves, constants);
   }
 
   /** y [rows, out] = x [rows, in] W^T + bias + residual. */
@@ -138,26 +141,26 @@ export class Operations {
         init: "output",
         a: dy,
         b: v.x,
-        c: this.#gradient().view(part),
+        c: this.gradients().view(part),
         shape: { m: n, n: K, k: v.rows, lda: N, ldb: K, ldc: K },
       });
     }
-    if (this.has(`${name}.bias`)) {
-      this.#columnSum("blocks", v.dy, this.partial, v.rows, N);
-      this.#total(this.parameter(`${name}.bias`), v.rows);
-    }
+    if (this.has(`${name}.bias`)) this.sumColumns(`${name}.bias`, v.dy, v.rows);
   }
 
-  #columnSum(entry: "blocks", from: View, to: View, rows: Extent, width: number): void {
-    this.program.add(kernel(this.gpu, "column_sum", entry), [from, to], (sizes) => {
+  /** Adds the sums of the columns of `from` [rows, width] to the gradient of a vector. */
+  sumColumns(name: string, from: View, rows: Extent): void {
+    const parameter = this.parameter(name), width = parameter.columns;
+    this.program.add(kernel(this.gpu, "column_sum", "blocks"), [from, this.partial], (sizes) => {
       const r = extent(rows, sizes);
       return elementwise([r, width / 4], Math.ceil(r / BLOCK_ROWS) * width / 4, r * width);
     });
+    this.addPartialSums(parameter, rows);
   }
 
   /** Adds the partial sums of `rows` rows to a parameter's gradient. */
-  #total(parameter: Parameter, rows: Extent): void {
-    const views = [this.partial, this.#gradient().view(parameter.parts[0])];
+  addPartialSums(parameter: Parameter, rows: Extent): void {
+    const views = [this.partial, this.gradients().view(parameter.parts[0])];
     const width4 = parameter.columns / 4;
     this.program.add(kernel(this.gpu, "column_sum", "total"), views, (sizes) => {
       const blocks = Math.ceil(extent(rows, sizes) / BLOCK_ROWS);
@@ -165,70 +168,49 @@ export class Operations {
     });
   }
 
-  /** y = rmsNorm(x) * weight; inv [rows] is kept for the backward pass. */
-  rmsNorm(name: string, v: { x: View; y: View; inv: View; rows: Extent; eps: number }): void {
-    const weight = this.parameter(`${name}.weight`);
-    const { columns } = weight, width4 = columns / 4;
-    const views = [
-      rowsOf(v.x, v.rows, columns),
-      rowsOf(this.store.weights.view(weight.parts[0]), 1, columns),
-      v.y,
-      v.inv,
-    ];
-    this.program.add(this.kernel("rms_norm", "forward", { y: v.y }), views, (sizes) => {
-      const rows = extent(v.rows, sizes);
-      return elementwise([rows, width4, f32Bits(v.eps)], rows, rows * width4 * 20);
-    });
+  /** The weight of a norm, as what a kernel reads. */
+  vector(name: string): Input {
+    const { parts, columns } = this.parameter(name);
+    return rowsOf(this.store.weights.view(parts[0]), 1, columns);
   }
 
-  /** dx += d rmsNorm; dweight +=. */
-  rmsNormBackward(
-    name: string,
-    v: { x: View; inv: View; dy: View; dx: View; rows: Extent; eps: number },
-  ): void {
-    const weight = this.parameter(`${name}.weight`);
-    const { columns } = weight, width4 = columns / 4;
-    const params = (rows: number) => [rows, width4, f32Bits(v.eps)];
-    const x = rowsOf(v.x, v.rows, columns), dy = rowsOf(v.dy, v.rows, columns);
-    this.program.add(
-      this.kernel("rms_norm", "backward_weight"),
-      [x, this.partial, dy, v.inv],
-      (sizes) => {
-        const rows = extent(v.rows, sizes);
-        return elementwise(params(rows), Math.ceil(rows / BLOCK_ROWS) * width4, rows * width4 * 12);
-      },
-    );
-    this.#total(weight, v.rows);
-    const views = [
-      x,
-      rowsOf(this.store.weights.view(weight.parts[0]), 1, columns),
-      dy,
-      v.inv,
-      rowsOf(v.dx, v.rows, columns, true),
-    ];
-    this.program.add(this.kernel("rms_norm", "backward_input"), views, (sizes) => {
-      const rows = extent(v.rows, sizes);
-      return elementwise(params(rows), rows, rows * width4 * 40);
-    });
-  }
-
-  /** Rotates x [tokens, heads * D] in place; `sign` -1 turns it back. */
+  /**
+   * Rotates x [tokens, heads * D] in place; `sign` -1 turns it back. With a `place` only the first `width`
+   * values of heads that lie somewhere in a row turn; strides and offset in values.
+   */
   rope(
-    v: { positions: View; table: View; x: View; heads: number; headDim: number; sign: 1 | -1 },
+    v: {
+      positions: View;
+      table: View;
+      x: View;
+      heads: number;
+      headDim: number;
+      sign: 1 | -1;
+      place?: { width: number; rowStride: number; headStride: number; offset: number };
+    },
   ): void {
-    const half = v.headDim / 2, width = v.heads * v.headDim;
-    const entry = v.x.storage === "f16" ? "rotate_f16" : half % 4 === 0 ? "rotate4" : "rotate";
+    const half = (v.place?.width ?? v.headDim) / 2, f16 = v.x.storage === "f16";
+    const fours = !f16 && half % 4 === 0;
+    const entry = v.place
+      ? f16 ? "rotate_part_f16" : fours ? "rotate_part4" : "rotate_part"
+      : f16
+      ? "rotate_f16"
+      : fours
+      ? "rotate4"
+      : "rotate";
     const tableFloats = (v.table.size || v.table.buffer.size) / 4;
-    const views = entry === "rotate4"
+    const width = v.place?.rowStride ?? v.heads * v.headDim;
+    const views = fours
       ? [v.positions, rowsOf(v.table, 1, tableFloats), rowsOf(v.x, "tokens", width, true)]
       : [v.positions, v.table, v.x];
-    const pairs = { rotate: 1, rotate4: 4, rotate_f16: 2 }[entry];
+    const pairs = f16 ? 2 : fours ? 4 : 1;
+    const place = v.place ? [v.place.rowStride, v.place.headStride, v.place.offset] : [];
     this.program.add(
       this.kernel("rope", entry),
       views,
       ({ tokens }) =>
         elementwise(
-          [tokens, v.heads, half, f32Bits(v.sign)],
+          [tokens, v.heads, half, f32Bits(v.sign), ...place],
           tokens * v.heads * half / pairs,
           tokens * v.heads * half * 6,
         ),
@@ -266,37 +248,59 @@ export class Operations {
     );
   }
 
-  /** out [rows, C] = rows of a parameter, by id. */
-  embed(name: string, ids: View, out: View, rows: Extent): void {
+  /** out [rows, C] = rows of a parameter, by id; or out += with "forward_add". */
+  embed(
+    name: string,
+    ids: View,
+    out: View,
+    rows: Extent,
+    entry: "forward" | "forward_add" = "forward",
+  ): void {
     const table = this.parameter(name);
     for (const part of table.parts) {
       const views = [ids, this.store.weights.view(part), out];
-      this.#gather(views, rows, table.columns / 4, part.rowBegin, part.rowEnd);
+      this.#gather(views, rows, table.columns / 4, [part.rowBegin, part.rowEnd], entry);
     }
   }
 
-  /** d parameter [row] += sums of d_out over the lists of each id; "ids" counts the distinct ones. */
-  embedBackward(name: string, lists: View, positions: View, dOut: View): void {
+  /** d parameter [row] += sums of d_out over the lists of each id; `distinct` names their number. */
+  embedBackward(
+    name: string,
+    lists: View,
+    positions: View,
+    dOut: View,
+    distinct: "ids" | "distinctPositions" = "ids",
+  ): void {
     const table = this.parameter(name);
     const width4 = table.columns / 4;
     for (const part of table.parts) {
-      const views = [lists, positions, dOut, this.#gradient().view(part)];
+      const views = [lists, positions, dOut, this.gradients().view(part)];
       this.program.add(
         kernel(this.gpu, "gather_rows", "backward"),
         views,
-        ({ ids, tokens }) =>
-          elementwise([ids, width4, part.rowBegin, part.rowEnd], ids * width4, tokens * width4 * 4),
+        ({ [distinct]: rows, tokens }) =>
+          elementwise(
+            [rows, width4, part.rowBegin, part.rowEnd],
+            rows * width4,
+            tokens * width4 * 4,
+          ),
       );
     }
   }
 
   /** out [rows, width] = source[index], for hidden states. */
   gather(index: View, source: View, out: View, rows: Extent, width: number): void {
-    this.#gather([index, source, out], rows, width / 4, 0, 0xffffffff);
+    this.#gather([index, source, out], rows, width / 4, [0, 0xffffffff]);
   }
 
-  #gather(views: readonly View[], rows: Extent, width4: number, begin: number, end: number): void {
-    this.program.add(kernel(this.gpu, "gather_rows", "forward"), views, (sizes) => {
+  #gather(
+    views: readonly View[],
+    rows: Extent,
+    width4: number,
+    [begin, end]: readonly [number, number],
+    entry: "forward" | "forward_add" = "forward",
+  ): void {
+    this.program.add(kernel(this.gpu, "gather_rows", entry), views, (sizes) => {
       const count = extent(rows, sizes);
       return elementwise([count, width4, begin, end], count * width4, count * width4 * 4);
     });

@@ -11,6 +11,12 @@ export type Recompute = "auto" | "none" | "all";
 
 export type ActivationName = keyof LayerActivations;
 
+/** What follows from a layer's input and what attention gave. */
+const PRODUCTS = [
+  ...["inv1", "n1", "q", "k", "v", "qkv", "qIn", "invQ", "kIn", "invK", "attended"],
+  ...["xMid", "inv2", "n2", "gate", "up", "gateUp", "h", "fed"],
+] as ActivationName[];
+
 /**
  * What is computed again, each level more than the one before, by what a byte costs: a norm or a gated
  * activation takes a few operations a value; every matrix product of a layer takes about C
@@ -20,9 +26,9 @@ export type ActivationName = keyof LayerActivations;
 const SHARED = {
   nothing: [],
   elementwise: ["n1", "n2", "h"],
-  products: ["inv1", "n1", "q", "k", "v", "xMid", "inv2", "n2", "gate", "up", "h"],
-  // Only the layer's input is left.
-  attention: ["inv1", "n1", "q", "k", "v", "o", "stats", "xMid", "inv2", "n2", "gate", "up", "h"],
+  products: [...PRODUCTS],
+  // Only the layer's input is left, and what norms keep of their rows.
+  attention: [...PRODUCTS, "o", "stats"],
 } as const satisfies Readonly<Record<string, readonly ActivationName[]>>;
 
 export type Level = keyof typeof SHARED;

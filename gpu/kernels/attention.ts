@@ -11,129 +11,53 @@
  *   s = q k / sqrt(D);  p = exp(s - lse);  o = sum p v
  *   delta = sum over D of do * o;  ds = p (do v - delta);  dq = sum ds k / sqrt(D)
  *   dk = sum ds q / sqrt(D);  dv = sum p do      (sums over the queries, heads of the group outermost)
+ *
+ * With a softcap s becomes cap * tanh(s / cap), and ds is multiplied by 1 - (s / cap)^2. 1 / sqrt(D) stands
+ * for the model's own scale. Queries, keys and values may lie in one row a token, their gradients then too.
  */
 import type { Gpu } from "../device.ts";
-import { inputSource, outputSource } from "../input_textures.ts";
 import { compile, type Kernel, WORKGROUP } from "../pipeline.ts";
-import { PACK_F16, type Storage } from "../storage.ts";
+import {
+  attendedNames,
+  type AttentionStorage,
+  type AttentionVariant,
+  boundName,
+  ENTRY,
+  header,
+  keyLoop,
+  loadRows,
+  place,
+  product,
+  range,
+  score,
+  scoreSlope,
+  UNROLL,
+  valueOffset,
+} from "./attention_parts.ts";
 
-export interface AttentionVariant {
-  readonly headDim: number;
-  readonly heads: number;
-  readonly keyValueHeads: number;
-  /** Queries an invocation holds (forward, dq) and keys an invocation holds (dk, dv). */
-  readonly queryBlock: number;
-  readonly keyBlock: number;
-}
+export {
+  type AttentionStorage,
+  type AttentionVariant,
+  attentionVariant,
+} from "./attention_parts.ts";
 
-/** Keys (forward, dq) seen in one unrolled step. */
-const UNROLL = 4;
-
-/** Blocks as large as registers allow: fewer loads for each multiply. */
-export function attentionVariant(
-  headDim: number,
-  heads: number,
-  keyValueHeads: number,
-): AttentionVariant {
-  const queryBlock = headDim <= 16 ? 4 : headDim <= 64 ? 2 : 1;
-  const keyBlock = headDim <= 16 ? 2 : 1;
-  return { headDim, heads, keyValueHeads, queryBlock, keyBlock };
-}
-
-const range = (n: number) => Array.from({ length: n }, (_, i) => i);
-
-/** Where inputs are read, and how q, k, v and o are stored. */
-export interface AttentionStorage {
-  readonly textures?: boolean;
-  readonly storage?: Storage;
-}
-
-/**
- * `bindings`: access, name and type of each; "input" or "kept" and a name for what is read as vec4, f32 or
- * as the forward pass stores it; "output" for what it stores.
- */
-function header(
-  v: AttentionVariant,
-  bindings: readonly string[],
-  { textures = false, storage: kept }: AttentionStorage,
-): string {
-  const storage = bindings.map((binding, i) => {
-    const [access, name, type] = binding.split(" ");
-    if (access === "input") return inputSource(name, i + 1, textures);
-    if (access === "kept") return inputSource(name, i + 1, textures, kept);
-    if (access === "output" && kept === "f16") return PACK_F16 + outputSource(name, i + 1, kept);
-    if (access === "output") {
-      return `@group(0) @binding(${i + 1}) var<storage, read_write> ${name}: array<vec4<f32>>;`;
-    }
-    return `@group(0) @binding(${i + 1}) var<storage, ${access}> ${name}: array<${type}>;`;
-  });
-  return `struct P { blocks: u32, scale: f32 }
-@group(0) @binding(0) var<uniform> p: P;
-${storage.join("\n")}
-const D4 = ${v.headDim / 4}u;
-const HEADS = ${v.heads}u;
-const KV = ${v.keyValueHeads}u;
-const GROUP = ${v.heads / v.keyValueHeads}u;
-
-fn sum4(x: vec4<f32>) -> f32 { return (x.x + x.y) + (x.z + x.w); }
-`;
-}
-
-const ENTRY = `@compute @workgroup_size(${WORKGROUP})
-fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
-  let block = gid.x;
-  if (block >= p.blocks) { return; }
-  let t0 = blocks[block * 2u];
-  let count = blocks[block * 2u + 1u];`;
-
-/** Loads `from[(t0 + i) * heads + head]` into name{i}_{d}; rows past the block repeat its last one. */
-function loadRows(
-  v: AttentionVariant,
-  n: number,
-  name: string,
-  from: string,
-  heads: string,
-): string {
-  return range(n).flatMap((i) =>
-    range(v.headDim / 4).map((d) =>
-      `let ${name}${i}_${d} = at_${from}(((t0 + min(${i}u, count - 1u)) * ${heads} + head) * D4 + ${d}u);`
-    )
-  ).join("\n  ");
-}
-
-function product(v: AttentionVariant, left: (d: number) => string, right: (d: number) => string) {
-  return `sum4(${range(v.headDim / 4).map((d) => `${left(d)} * ${right(d)}`).join(" + ")})`;
-}
-
-/** Both key ranges of a query block, in steps of UNROLL keys; `body` sees keys j0.. and valid{i}_{u}. */
-function keyLoop(v: AttentionVariant, body: string): string {
-  const valid = range(v.queryBlock).flatMap((i) =>
-    range(UNROLL).map((u) => `let valid${i}_${u} = j + ${u}u < end && j + ${u}u <= t0 + ${i}u;`)
-  ).join("\n      ");
-  return `let bounds = mask[t0];
-  for (var phase = 0u; phase < 2u; phase++) {
-    let end = select(t0 + count, bounds.y, phase == 0u);
-    for (var j = select(bounds.z, bounds.x, phase == 0u); j < end; j += ${UNROLL}u) {
-      ${
-    range(UNROLL).map((u) => `let j${u} = (min(j + ${u}u, end - 1u) * KV + head / GROUP) * D4;`)
-      .join("\n      ")
-  }
-      ${valid}
-      ${body}
-    }
-  }`;
-}
+/** q, k and v, or the one matrix they lie in. */
+const kept = (v: AttentionVariant) => attendedNames(v).map((name) => `kept ${name}`);
+/** What the gradients of q, k and v are called, as bindings; fused they lie in one matrix too. */
+const gradients = (v: AttentionVariant, names: readonly string[]) =>
+  (v.fused ? ["d_qkv"] : names).map((name) => `read_write ${name} vec4<f32>`);
 
 export function attentionForwardSource(v: AttentionVariant, s: AttentionStorage): string {
+  const K = boundName(v, "k"), V = boundName(v, "v"), toValue = valueOffset(v);
   const D4 = range(v.headDim / 4), Q = range(v.queryBlock), U = range(UNROLL);
   const put = (at: string, value: string) =>
     s.storage === "f16" ? `put_o(${at}, ${value});` : `o[${at}] = ${value};`;
   const body = [
-    ...U.flatMap((u) => D4.map((d) => `let k${u}_${d} = at_k(j${u} + ${d}u);`)),
+    ...U.flatMap((u) => D4.map((d) => `let k${u}_${d} = at_${K}(j${u} + ${d}u);`)),
     ...Q.flatMap((i) =>
       U.map((u) =>
-        `let s${i}_${u} = select(-1e30, p.scale * ${
-          product(v, (d) => `q${i}_${d}`, (d) => `k${u}_${d}`)
+        `let s${i}_${u} = select(-1e30, ${
+          score(v, product(v, (d) => `q${i}_${d}`, (d) => `k${u}_${d}`))
         }, valid${i}_${u});`
       )
     ),
@@ -145,7 +69,7 @@ export function attentionForwardSource(v: AttentionVariant, s: AttentionStorage)
       `l${i} = l${i} * shrink${i} + ((w${i}_0 + w${i}_1) + (w${i}_2 + w${i}_3));`,
     ]),
     ...D4.flatMap((d) => [
-      ...U.map((u) => `let v${u}_${d} = at_v(j${u} + ${d}u);`),
+      ...U.map((u) => `let v${u}_${d} = at_${V}(j${u}${toValue} + ${d}u);`),
       ...Q.map((i) =>
         `o${i}_${d} = o${i}_${d} * shrink${i}${
           U.map((u) => ` + w${i}_${u} * v${u}_${d}`).join("")
@@ -157,16 +81,14 @@ export function attentionForwardSource(v: AttentionVariant, s: AttentionStorage)
     header(v, [
       "read blocks u32",
       "read mask vec4<u32>",
-      "kept q",
-      "kept k",
-      "kept v",
+      ...kept(v),
       "output o",
       "read_write stats vec2<f32>",
     ], s)
   }
 ${ENTRY}
   let head = gid.y;
-  ${loadRows(v, v.queryBlock, "q", "q", "HEADS")}
+  ${loadRows(v, v.queryBlock, "q", boundName(v, "q"), (t) => place(v, "q", t, "head"))}
   ${Q.map((i) => `var m${i} = -1e30; var l${i} = 0.0;`).join("\n  ")}
   ${Q.flatMap((i) => D4.map((d) => `var o${i}_${d} = vec4<f32>(0.0);`)).join("\n  ")}
   ${keyLoop(v, body)}
@@ -196,19 +118,31 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
 `;
 }
 
+/** The score under a name, where it is needed twice. */
+function named(v: AttentionVariant, name: string, dot: string): string[] {
+  return v.softcap === undefined ? [] : [`let ${name} = ${score(v, dot)};`];
+}
+
+function scored(v: AttentionVariant, name: string, dot: string): string {
+  return v.softcap === undefined ? score(v, dot) : name;
+}
+
 export function attentionBackwardQuerySource(v: AttentionVariant, s: AttentionStorage): string {
+  const K = boundName(v, "k"), V = boundName(v, "v"), toValue = valueOffset(v);
+  const dQ = v.fused ? "d_qkv" : "d_q";
   const D4 = range(v.headDim / 4), Q = range(v.queryBlock), U = range(UNROLL);
   const body = [
-    ...U.flatMap((u) => D4.map((d) => `let k${u}_${d} = at_k(j${u} + ${d}u);`)),
-    ...U.flatMap((u) => D4.map((d) => `let v${u}_${d} = at_v(j${u} + ${d}u);`)),
+    ...U.flatMap((u) => D4.map((d) => `let k${u}_${d} = at_${K}(j${u} + ${d}u);`)),
+    ...U.flatMap((u) => D4.map((d) => `let v${u}_${d} = at_${V}(j${u}${toValue} + ${d}u);`)),
     ...Q.flatMap((i) =>
       U.flatMap((u) => [
-        `let w${i}_${u} = select(0.0, exp(p.scale * ${
-          product(v, (d) => `q${i}_${d}`, (d) => `k${u}_${d}`)
+        ...named(v, `s${i}_${u}`, product(v, (d) => `q${i}_${d}`, (d) => `k${u}_${d}`)),
+        `let w${i}_${u} = select(0.0, exp(${
+          scored(v, `s${i}_${u}`, product(v, (d) => `q${i}_${d}`, (d) => `k${u}_${d}`))
         } - lse${i}), valid${i}_${u});`,
         `let g${i}_${u} = w${i}_${u} * (${
           product(v, (d) => `do${i}_${d}`, (d) => `v${u}_${d}`)
-        } - delta${i});`,
+        } - delta${i})${scoreSlope(v, `s${i}_${u}`)};`,
       ])
     ),
     ...D4.flatMap((d) =>
@@ -221,18 +155,16 @@ export function attentionBackwardQuerySource(v: AttentionVariant, s: AttentionSt
     header(v, [
       "read blocks u32",
       "read mask vec4<u32>",
-      "kept q",
-      "kept k",
-      "kept v",
+      ...kept(v),
       "input d_o",
       "read stats vec2<f32>",
-      "read_write d_q vec4<f32>",
+      ...gradients(v, ["d_q"]),
     ], s)
   }
 ${ENTRY}
   let head = gid.y;
-  ${loadRows(v, v.queryBlock, "q", "q", "HEADS")}
-  ${loadRows(v, v.queryBlock, "do", "d_o", "HEADS")}
+  ${loadRows(v, v.queryBlock, "q", boundName(v, "q"), (t) => place(v, "q", t, "head"))}
+  ${loadRows(v, v.queryBlock, "do", "d_o", (t) => `(${t} * HEADS + head) * D4`)}
   ${
     Q.map((i) =>
       `let both${i} = stats[(t0 + min(${i}u, count - 1u)) * HEADS + head]; ` +
@@ -244,7 +176,9 @@ ${ENTRY}
   ${
     Q.map((i) =>
       `if (${i}u < count) { ${
-        D4.map((d) => `d_q[((t0 + ${i}u) * HEADS + head) * D4 + ${d}u] = dq${i}_${d} * p.scale;`)
+        D4.map((d) =>
+          `${dQ}[${place(v, "q", `(t0 + ${i}u)`, "head")} + ${d}u] = dq${i}_${d} * p.scale;`
+        )
           .join(" ")
       } }`
     ).join("\n  ")
@@ -253,46 +187,76 @@ ${ENTRY}
 `;
 }
 
+/** A token's position in its sequence follows from its mask: the prefix, then its own run. */
+const POSITION = `
+fn position(t: u32) -> u32 {
+  let m = mask[t];
+  return m.y - m.x + t - m.z;
+}
+`;
+
 export function attentionBackwardKeySource(v: AttentionVariant, s: AttentionStorage): string {
   const D4 = range(v.headDim / 4), J = range(v.keyBlock);
+  const [dK, dV] = v.fused ? ["d_qkv", "d_qkv"] : ["d_k", "d_v"];
+  const windowed = v.slidingWindow !== undefined, query = v.fused ? "at_query" : "at * D4";
   return `${
     header(v, [
       "read blocks u32",
       "read mask vec4<u32>",
-      "kept q",
-      "kept k",
-      "kept v",
+      ...kept(v),
       "input d_o",
       "read stats vec2<f32>",
-      "read_write d_k vec4<f32>",
-      "read_write d_v vec4<f32>",
+      ...gradients(v, ["d_k", "d_v"]),
     ], s)
-  }
+  }${windowed ? POSITION : ""}
 ${ENTRY}
   let head = gid.y;
-  ${loadRows(v, v.keyBlock, "k", "k", "KV")}
-  ${loadRows(v, v.keyBlock, "v", "v", "KV")}
+  ${loadRows(v, v.keyBlock, "k", boundName(v, "k"), (t) => place(v, "k", t, "head"))}
+  ${loadRows(v, v.keyBlock, "v", boundName(v, "v"), (t) => place(v, "v", t, "head"))}
   ${
     J.flatMap((i) =>
       D4.map((d) => `var dk${i}_${d} = vec4<f32>(0.0); var dv${i}_${d} = vec4<f32>(0.0);`)
     ).join("\n  ")
   }
   let end = mask[t0].w;
-  for (var h = head * GROUP; h < (head + 1u) * GROUP; h++) {
+  ${
+    windowed
+      ? "let position0 = position(t0);\n  "
+      : ""
+  }for (var h = head * GROUP; h < (head + 1u) * GROUP; h++) {
     for (var t = t0; t < end; t++) {
-      let at = t * HEADS + h;
+      ${
+    windowed
+      ? `let place_t = position(t);
+      if (place_t >= position0 + ${v.keyBlock - 1}u + WINDOW) { continue; }
+      `
+      : ""
+  }let at = t * HEADS + h;
       let both = stats[at];
       ${
-    D4.map((d) => `let q${d} = at_q(at * D4 + ${d}u); let do${d} = at_d_o(at * D4 + ${d}u);`).join(
-      "\n      ",
-    )
+    v.fused
+      ? `let at_query = ${place(v, "q", "t", "h")};
+      `
+      : ""
+  }${
+    D4.map((d) =>
+      `let q${d} = at_${boundName(v, "q")}(${query} + ${d}u); let do${d} = at_d_o(at * D4 + ${d}u);`
+    ).join("\n      ")
   }
       ${
     J.map((i) =>
-      `let w${i} = select(0.0, exp(p.scale * ${
-        product(v, (d) => `q${d}`, (d) => `k${i}_${d}`)
-      } - both.x), t >= t0 + ${i}u);
-      let g${i} = w${i} * (${product(v, (d) => `do${d}`, (d) => `v${i}_${d}`)} - both.y);
+      `${
+        named(
+          v,
+          `s${i}`,
+          product(v, (d) => `q${d}`, (d) => `k${i}_${d}`),
+        ).map((line) => `${line}\n      `).join("")
+      }let w${i} = select(0.0, exp(${
+        scored(v, `s${i}`, product(v, (d) => `q${d}`, (d) => `k${i}_${d}`))
+      } - both.x), t >= t0 + ${i}u${windowed ? ` && place_t < position0 + ${i}u + WINDOW` : ""});
+      let g${i} = w${i} * (${product(v, (d) => `do${d}`, (d) => `v${i}_${d}`)} - both.y)${
+        scoreSlope(v, `s${i}`)
+      };
       ${
         D4.map((d) => `dv${i}_${d} += w${i} * do${d}; dk${i}_${d} += g${i} * q${d};`).join(
           "\n      ",
@@ -305,10 +269,11 @@ ${ENTRY}
   ${
     J.map((i) =>
       `if (${i}u < count) {
-    let at${i} = ((t0 + ${i}u) * KV + head) * D4;
+    let at${i} = ${place(v, "k", `(t0 + ${i}u)`, "head")};
     ${
         D4.map((d) =>
-          `d_k[at${i} + ${d}u] = dk${i}_${d} * p.scale; d_v[at${i} + ${d}u] = dv${i}_${d};`
+          `${dK}[at${i} + ${d}u] = dk${i}_${d} * p.scale; ` +
+          `${dV}[at${i}${valueOffset(v)} + ${d}u] = dv${i}_${d};`
         ).join("\n    ")
       }
   }`
@@ -332,7 +297,10 @@ export function attentionKernels(
   storage: AttentionStorage = {},
 ): AttentionKernels {
   const { headDim, heads, keyValueHeads, queryBlock, keyBlock } = variant;
+  const { slidingWindow, softcap, fused } = variant;
   const name = `D${headDim} H${heads} K${keyValueHeads} blocks ${queryBlock} ${keyBlock}` +
+    (slidingWindow === undefined ? "" : ` window ${slidingWindow}`) +
+    (softcap === undefined ? "" : ` softcap ${softcap}`) + (fused ? ` fused ${fused}` : "") +
     (storage.textures ? " textures" : "") + (storage.storage === "f16" ? " f16" : "");
   const make = (part: string, source: (v: AttentionVariant, s: AttentionStorage) => string) =>
     compile(gpu, `attention ${part} ${name}`, source(variant, storage), "main");

@@ -1,5 +1,6 @@
 // Rows picked from a table by index: the embedding, and the hidden states that the head scores.
 //   forward   out[i, :] = table[index[i] - row_begin, :]    for the rows this part of the table holds
+//   forward_add  the same, added to out
 //   backward  d_table[row, :] += sum over the list of that row of d_out[i, :]
 // The backward pass is a gather over lists made on the host (a row's positions, ascending), so that
 // the order of a sum never depends on scheduling. One invocation handles four channels.
@@ -23,6 +24,15 @@ fn forward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroup
   let row = index[id / params.width4];
   if (row < params.row_begin || row >= params.row_end) { return; }
   out[id] = table[(row - params.row_begin) * params.width4 + id % params.width4];
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn forward_add(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let id = linear_id(gid, groups);
+  if (id >= params.count * params.width4) { return; }
+  let row = index[id / params.width4];
+  if (row < params.row_begin || row >= params.row_end) { return; }
+  out[id] += table[(row - params.row_begin) * params.width4 + id % params.width4];
 }
 
 // lists: [count] triples of (row, first, end) into positions.

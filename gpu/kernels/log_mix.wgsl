@@ -3,6 +3,7 @@
 //   plus = z + epsilon (z - r),  minus = z - epsilon (z - r)   for logits z of one and r of the other
 //   accumulate  folds a chunk of both [rows, stride] into running: (max, sum of exp, target) of each
 //   finish      logp = target - max - log(sum), plus and minus side by side
+// With POLICY_SOFTCAP, OTHER_SOFTCAP above 0 a logit of the one, the other is cap * tanh(logit / cap).
 // Written so that equal logits give exactly their own mixture. Columns are folded in strips of 256
 // that start at multiples of 256 of the vocabulary, so that the chunk's size changes no bit. One
 // invocation a row.
@@ -17,6 +18,14 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 const STRIP4: u32 = 64u;
 const LOWEST: f32 = -3.0e38;
+override POLICY_SOFTCAP: f32 = 0.0;
+override OTHER_SOFTCAP: f32 = 0.0;
+
+// Arguments beyond 15 are 1 in f32; some adapters make NaN of large ones.
+fn capped(z: vec4<f32>, cap: f32) -> vec4<f32> {
+  if (cap > 0.0) { return cap * tanh(clamp(z / cap, vec4<f32>(-15.0), vec4<f32>(15.0))); }
+  return z;
+}
 
 @group(0) @binding(1) var<storage, read> policy: array<vec4<f32>>;
 fn at_policy(i: u32) -> vec4<f32> { return policy[i]; }
@@ -32,8 +41,8 @@ fn keep(value: vec4<f32>, column: u32, fallback: f32) -> vec4<f32> {
 }
 
 fn mixed(at: u32, epsilon: f32) -> vec4<f32> {
-  let z = at_policy(at);
-  return z + epsilon * (z - at_other(at));
+  let z = capped(at_policy(at), POLICY_SOFTCAP);
+  return z + epsilon * (z - capped(at_other(at), OTHER_SOFTCAP));
 }
 
 fn fold(before: vec4<f32>, base: u32, target_id: u32, epsilon: f32) -> vec4<f32> {

@@ -4,6 +4,8 @@
 //   finish      logp = target - max - log(sum),  lse = max + log(sum),
 //               log_sum_p2 = log of the sum of squared probabilities
 //   backward    in place, logits -> d logits = seed * (onehot - exp(logit - lse))
+// With SOFTCAP above 0 a logit is SOFTCAP * tanh(logit / SOFTCAP) wherever it is read, and d logits are the
+// gradient of what stood there.
 // Columns are folded in strips of 256 that start at multiples of 256 of the vocabulary, so that the
 // chunk's size changes no bit. One invocation a row; in backward, PER_THREAD4 times four columns of a row.
 
@@ -17,12 +19,21 @@ struct Params {
 const STRIP4: u32 = 64u;
 const PER_THREAD4: u32 = 8u;
 const LOWEST: f32 = -3.0e38;
+override SOFTCAP: f32 = 0.0;
+
+// Arguments beyond 15 are 1 in f32; some adapters make NaN of large ones.
+fn capped(z: vec4<f32>) -> vec4<f32> {
+  if (SOFTCAP > 0.0) { return SOFTCAP * tanh(clamp(z / SOFTCAP, vec4<f32>(-15.0), vec4<f32>(15.0))); }
+  return z;
+}
 
 // running[row] = (max, sum of e^(logit - max), target logit, sum of e^(2 (logit - max)))
 @group(0) @binding(1) var<storage, read> logits: array<vec4<f32>>;
 fn at_logits(i: u32) -> vec4<f32> { return logits[i]; }
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
 @group(0) @binding(3) var<storage, read_write> running: array<vec4<f32>>;
+
+fn logit(i: u32) -> vec4<f32> { return capped(at_logits(i)); }
 
 fn keep(value: vec4<f32>, column: u32, fallback: f32) -> vec4<f32> {
   let at = vec4<u32>(column, column + 1u, column + 2u, column + 3u);
@@ -42,13 +53,13 @@ fn accumulate(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgr
     let end = min(strip + STRIP4, columns4);
     var top = vec4<f32>(LOWEST);
     for (var c = strip; c < end; c++) {
-      top = max(top, keep(at_logits(base + c), c * 4u, LOWEST));
+      top = max(top, keep(logit(base + c), c * 4u, LOWEST));
     }
     let highest = max(max(max(top.x, top.y), max(top.z, top.w)), state.x);
     var sum = vec4<f32>(0.0);
     var squares = vec4<f32>(0.0);
     for (var c = strip; c < end; c++) {
-      let term = keep(exp(at_logits(base + c) - highest), c * 4u, 0.0);
+      let term = keep(exp(logit(base + c) - highest), c * 4u, 0.0);
       sum += term;
       squares += term * term;
     }
@@ -59,7 +70,7 @@ fn accumulate(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgr
   }
   if (target_id >= params.begin && target_id < params.begin + params.columns) {
     let at = target_id - params.begin;
-    let four = at_logits(base + at / 4u);
+    let four = logit(base + at / 4u);
     state.z = select(select(four.x, four.y, at % 4u == 1u), select(four.z, four.w, at % 4u == 3u), at % 4u >= 2u);
   }
   running[row] = state;
@@ -101,7 +112,9 @@ fn backward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgrou
     let ids = vec4<u32>(column, column + 1u, column + 2u, column + 3u) + params.begin;
     let onehot = select(vec4<f32>(0.0), vec4<f32>(1.0), ids == vec4<u32>(target_id));
     let at = row * params.stride4 + c;
-    let probability = exp(at_d_logits(at) - total);
-    d_logits[at] = keep(seed * (onehot - probability), column, 0.0);
+    let z = capped(at_d_logits(at));
+    var slope = seed * (onehot - exp(z - total));
+    if (SOFTCAP > 0.0) { slope *= 1.0 - (z / SOFTCAP) * (z / SOFTCAP); }
+    d_logits[at] = keep(slope, column, 0.0);
   }
 }

@@ -12,7 +12,9 @@ const rig = await Rig.open();
 /** Inputs of each operation that are read through `at_`: only read, and overwritten by the kernel. */
 const INPUTS: Readonly<Record<Operation, readonly [read: string[], inPlace: string[]]>> = {
   gather_rows: [[], []],
-  rms_norm: [["dy", "weight", "x"], ["dx"]],
+  rms_norm: [["dy", "residual", "weight", "x"], ["dx", "dy_io"]],
+  layer_norm: [["bias", "dy", "weight", "x"], ["dx"]],
+  scale: [[], []],
   column_sum: [[], []],
   rope: [["table4"], ["x4"]],
   swiglu: [["dh", "gate", "up"], ["dh_io", "gate_io", "up_io"]],

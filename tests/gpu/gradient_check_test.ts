@@ -1,6 +1,7 @@
 /** Gradients of the GPU against differences of the GPU's own forward pass, along random directions. */
 import { kernel } from "../../gpu/kernels/mod.ts";
 import type { View } from "../../gpu/program.ts";
+import { addNorm, addNormBackward } from "../../model/norm_operations.ts";
 import { Operations } from "../../model/operations.ts";
 import { groupByValue } from "../../model/pack.ts";
 import { assertClose } from "../assert_close.ts";
@@ -87,8 +88,8 @@ check("rms_norm", [5 * 8, 8], 5 * 8, ([x, weight], dOut) => {
   const views = { x: rig.upload(x), inv: rig.zeros(5), rows: 5, eps: 1e-5 };
   const y = rig.zeros(40), dx = rig.zeros(40);
   operations(store, rig.zeros(8))((o) => {
-    o.rmsNorm("n", { ...views, y });
-    o.rmsNormBackward("n", { ...views, dy: rig.upload(dOut), dx });
+    addNorm(o, "rms", "n", { ...views, y });
+    addNormBackward(o, "rms", "n", { ...views, dy: rig.upload(dOut), dx });
   });
   const dWeight = rig.keep(store.gradientView("n.weight"), () => store.destroy());
   return { out: y, gradients: [dx, dWeight] };

@@ -1,4 +1,5 @@
 /** RMSNorm forward and backward against float64. */
+import { addNorm, addNormBackward } from "../../model/norm_operations.ts";
 import { Operations } from "../../model/operations.ts";
 import type { View } from "../../gpu/program.ts";
 import { assertClose, assertSameBits, BACKWARD, FORWARD } from "../assert_close.ts";
@@ -51,9 +52,9 @@ function queue(c: Case, times = 1): Record<Result, View> {
   const partial = rig.zeros(Math.ceil(rows / 32) * width);
   rig.run((program) => {
     const o = new Operations(rig.gpu, program, store, partial);
-    o.rmsNorm("norm", { x, y, inv, rows, eps: EPS });
+    addNorm(o, "rms", "norm", { x, y, inv, rows, eps: EPS });
     for (let i = 0; i < times; i++) {
-      o.rmsNormBackward("norm", { x, inv, dy, dx, rows: "tokens", eps: EPS });
+      addNormBackward(o, "rms", "norm", { x, inv, dy, dx, rows: "tokens", eps: EPS });
     }
   }, { tokens: rows });
   const dWeight = rig.keep(store.gradientView("norm.weight"), () => store.destroy());

@@ -10,6 +10,7 @@ import { addProduct } from "../../gpu/product.ts";
 import type { MatmulForm, MatmulTile } from "../../gpu/kernels/matmul.ts";
 import type { View } from "../../gpu/program.ts";
 import { PACK_F16, type Storage } from "../../gpu/storage.ts";
+import { addNorm } from "../../model/norm_operations.ts";
 import { Operations } from "../../model/operations.ts";
 import { assertSameBits } from "../assert_close.ts";
 import { Random } from "../reference/random.ts";
@@ -185,7 +186,7 @@ rig.test("norms, gated activations and rotations with f16", async () => {
     const dGate = rig.upload(dh), dUp = garbage(count, "f32");
     rig.run((program) => {
       const o = new Operations(rig.gpu, program, store, inv);
-      o.rmsNorm("norm", { x: rig.upload(x), y, inv, rows: "tokens", eps: 1e-5 });
+      addNorm(o, "rms", "norm", { x: rig.upload(x), y, inv, rows: "tokens", eps: 1e-5 });
       o.swiglu(g, u, h, WIDTH);
       o.swigluBackwardApart(dGate, g, u, dUp, WIDTH);
       o.rope({
