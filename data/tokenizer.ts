@@ -1,8 +1,11 @@
 /** Text to token ids and back, by a Hugging Face `tokenizer.json`. */
 import { Tokenizer } from "@huggingface/tokenizers";
+import { findAddedTokens } from "./added_tokens.ts";
 import { type ChatRenderer, compileChatTemplate } from "./chat_template.ts";
 import { DataError } from "./error.ts";
-import { parseObject, readTokenizerFile } from "./tokenizer_file.ts";
+import { buildNormalizer } from "./normalizer.ts";
+import { buildPreTokenizer } from "./pre_tokenizer.ts";
+import { parseObject, readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
 
 /** The texts of a model folder's tokenizer files. */
 export interface TokenizerFiles {
@@ -76,7 +79,7 @@ export function loadTokenizer(files: TokenizerFiles): TextTokenizer {
     );
   }
   const library = buildLibraryTokenizer(tokenizerName, file.json, config);
-  const encodePlain = (text: string) => encodeBy(library, tokenizerName, text);
+  const encodePlain = buildEncoder(library, tokenizerName, file);
   const front = frontTokens(library, tokenizerName, file.ids, config.add_bos_token, bos?.id);
   const template = files.chatTemplate ?? templateOf(configName, config.chat_template);
   return {
@@ -105,8 +108,8 @@ export function loadTokenizer(files: TokenizerFiles): TextTokenizer {
 
 function buildLibraryTokenizer(name: string, json: object, config: object): Tokenizer {
   try {
-    const library = new Tokenizer(json, config);
-    // Regular expressions of normalizers and splitters are compiled at their first use.
+    // Normalizer and splitting are not asked of it, see buildEncoder.
+    const library = new Tokenizer({ ...json, normalizer: null, pre_tokenizer: null }, config);
     library.encode("a");
     return library;
   } catch (error) {
@@ -117,25 +120,42 @@ function buildLibraryTokenizer(name: string, json: object, config: object): Toke
   }
 }
 
-/** Ids without special tokens around them; ids that the vocabulary lacks are an error. */
-function encodeBy(library: Tokenizer, name: string, text: string): number[] {
-  let ids: number[];
-  try {
-    ids = library.encode(text, { add_special_tokens: false }).ids;
-  } catch (error) {
-    throw new DataError(
-      `Encoding a text by "${name}": ${(error as Error).message}`,
-      { cause: error },
+/**
+ * Ids without special tokens around them. Merges are the library's; added tokens, normalizer and
+ * splitting are this program's, because the library's differ from the Rust library in places. Ids that
+ * the vocabulary lacks are an error.
+ */
+function buildEncoder(
+  library: Tokenizer,
+  name: string,
+  file: TokenizerFile,
+): (text: string) => number[] {
+  const normalize = buildNormalizer(name, "normalizer", file.json.normalizer);
+  const preTokenize = buildPreTokenizer(name, "pre_tokenizer", file.json.pre_tokenizer);
+  const partText = findAddedTokens(file.added);
+  const partNormalized = findAddedTokens(
+    file.addedNormalized.map((token) => ({ ...token, content: normalize(token.content) })),
+  );
+  const model = library.model!;
+  const encodePiece = (piece: string): number[] =>
+    model([piece]).map((token) => {
+      const id = file.ids.get(token);
+      if (id !== undefined) return id;
+      throw new DataError(
+        `Encoding a text by "${name}": the vocabulary has no token for a part of ` +
+          `${JSON.stringify(piece.slice(0, 60))} and no unknown token`,
+      );
+    });
+  return (text) =>
+    partText(text).flatMap((outer) =>
+      "id" in outer
+        ? [outer.id]
+        : partNormalized(normalize(outer.text)).flatMap((inner) =>
+          "id" in inner
+            ? [inner.id]
+            : preTokenize(inner.text, outer.atStart && inner.atStart).flatMap(encodePiece)
+        )
     );
-  }
-  const bad = ids.findIndex((id) => !Number.isInteger(id));
-  if (bad >= 0) {
-    throw new DataError(
-      `Encoding a text by "${name}": the vocabulary has no token for a part of ` +
-        `${JSON.stringify(text.slice(0, 60))} and no unknown token`,
-    );
-  }
-  return ids;
 }
 
 /**
