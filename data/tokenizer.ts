@@ -31,8 +31,10 @@ export interface TextTokenizer {
   /** Ends every completion. */
   readonly eosId: number;
   readonly eosToken: string;
-  /** Present when the model has a chat template. */
+  /** Present when the model has a chat template: its only one, or the one named `default`. */
   readonly chatTemplate?: ChatRenderer;
+  /** Texts of the model's templates by name, where it has several. */
+  readonly namedTemplates: ReadonlyMap<string, string>;
   /**
    * Token ids of a text. With `addSpecialTokens` (default true) what the tokenizer puts at the front
    * (BOS) is there exactly once, also when the text itself begins with it as rendered chats do. EOS is
@@ -81,7 +83,8 @@ export function loadTokenizer(files: TokenizerFiles): TextTokenizer {
   const library = buildLibraryTokenizer(tokenizerName, file.json, config);
   const encodePlain = buildEncoder(library, tokenizerName, file);
   const front = frontTokens(library, tokenizerName, file.ids, config.add_bos_token, bos?.id);
-  const template = files.chatTemplate ?? templateOf(configName, config.chat_template);
+  const named = templatesOf(configName, config.chat_template);
+  const template = files.chatTemplate ?? named.get("default");
   return {
     name: files.name,
     vocabSize: file.vocabSize,
@@ -92,6 +95,7 @@ export function loadTokenizer(files: TokenizerFiles): TextTokenizer {
     chatTemplate: template === undefined
       ? undefined
       : compileChatTemplate(files.name, template, { bosToken: bos?.token, eosToken: eos.token }),
+    namedTemplates: named,
     encode: (text, { addSpecialTokens = true } = {}) => {
       const ids = encodePlain(text);
       const present = front.every((id, i) => ids[i] === id);
@@ -195,17 +199,17 @@ function tokenText(value: unknown): string | undefined {
   return typeof content === "string" ? content : undefined;
 }
 
-/** The config's template: a text, or a list of named ones of which `default` is taken. */
-function templateOf(name: string, value: unknown): string | undefined {
-  if (value === undefined || value === null || typeof value === "string") return value ?? undefined;
-  const named = Array.isArray(value)
-    ? value.find((entry) => entry?.name === "default")?.template
-    : undefined;
-  if (typeof named !== "string") {
+/** The config's templates: a text, which is the default one, or a list of named ones. */
+function templatesOf(name: string, value: unknown): Map<string, string> {
+  if (value === undefined || value === null) return new Map();
+  if (typeof value === "string") return new Map([["default", value]]);
+  const list: unknown[] = Array.isArray(value) ? value : [undefined];
+  return new Map(list.map((entry) => {
+    const { name: key, template } = (entry ?? {}) as Record<string, unknown>;
+    if (typeof key === "string" && typeof template === "string") return [key, template];
     throw new DataError(
       `Reading tokenizer file "${name}": "chat_template" must be a text, ` +
-        `or a list with one named "default"`,
+        `or a list of templates with "name" and "template"`,
     );
-  }
-  return named;
+  }));
 }
