@@ -21,6 +21,11 @@ const COMMANDS: Record<string, Command> = {
     gpu: true,
     load: () => import("./commands/eval.ts"),
   },
+  doctor: {
+    help: "read everything and report on it before any training",
+    gpu: true,
+    load: () => import("./commands/doctor.ts"),
+  },
   modes: {
     help: "list the loss modes and pair losses with their options",
     load: () => import("./commands/modes.ts"),

@@ -1,5 +1,7 @@
 /** A model named in the config: its folder, tokenizer and weights, or random weights of its shape. */
 import { createHash } from "node:crypto";
+import type { ChatRenderer } from "../data/chat_template.ts";
+import { chooseTemplate } from "../data/named_templates.ts";
 import { loadTokenizer, type TextTokenizer } from "../data/tokenizer.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { ModelError } from "../model/error.ts";
@@ -101,6 +103,19 @@ export function openTokenizer(dir: string): TextTokenizer {
     specialTokensMap: optionalText(`${dir}/special_tokens_map.json`),
     chatTemplate: optionalText(`${dir}/chat_template.jinja`),
   });
+}
+
+/** The chat template that `dataset.chat_template` asks for; a file is looked for like a model. */
+export async function openTemplate(
+  setting: boolean | string,
+  tokenizer: TextTokenizer,
+): Promise<ChatRenderer | undefined> {
+  const place = typeof setting === "string" ? await findInput(setting) : undefined;
+  return chooseTemplate(
+    setting,
+    tokenizer,
+    () => place === undefined ? undefined : Deno.readTextFileSync(place),
+  );
 }
 
 function readText(path: string): string {

@@ -26,6 +26,7 @@ import { findConfig, findInput } from "./find_config.ts";
 import {
   modelDir,
   type ModelSource,
+  openTemplate,
   openTokenizer,
   pretrainedModel,
   randomModel,
@@ -230,7 +231,7 @@ async function openData(
     valRatio: dataset.val_ratio,
     seed: settings.dataSeed,
     tokenizer: context.tokenizer,
-    chatTemplate: dataset.chat_template,
+    chatTemplate: await openTemplate(dataset.chat_template, context.tokenizer),
     limits: {
       maxPromptLength: settings.maxPromptLength,
       maxCompletionLength: settings.maxCompletionLength,

@@ -12,8 +12,9 @@ export function workerPermissions(
   config: Pick<Config, "policy_name" | "ref_name" | "dataset">,
   request: Pick<TrainRequest, "config" | "outputFolder" | "cacheFolder">,
 ): Deno.PermissionOptionsObject {
-  const { dataset_name, validation_name } = config.dataset;
-  const names = [config.policy_name, config.ref_name, dataset_name, validation_name];
+  const { dataset_name, validation_name, chat_template } = config.dataset;
+  const template = typeof chat_template === "string" ? chat_template : undefined;
+  const names = [config.policy_name, config.ref_name, dataset_name, validation_name, template];
   const inputs = names.flatMap((name) =>
     inputPlaces(name ?? "").flatMap((place) => [
       ...followed(place),

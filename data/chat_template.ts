@@ -4,6 +4,7 @@
  */
 import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
 import { DataError } from "./error.ts";
+import { swapBlanks } from "./template_blanks.ts";
 
 /** A turn of a conversation. Templates may read more keys than these two. */
 export interface Message {
@@ -18,6 +19,8 @@ export interface RenderOptions {
   readonly addGenerationPrompt?: boolean;
   /** Stops right after the last message's content, so that its turn stays open. */
   readonly continueFinalMessage?: boolean;
+  /** Declarations of functions that the assistant may call. */
+  readonly tools?: readonly unknown[];
 }
 
 /** Renders a conversation to text; throws DataError when the template refuses it. */
@@ -29,9 +32,9 @@ const TEMPLATE_DATE = new Date(Date.UTC(2024, 6, 26));
 /**
  * Compiles a chat template.
  *
- * Templates see `messages`, `add_generation_prompt`, `bos_token`, `eos_token` and, as in transformers,
- * `raise_exception` and `strftime_now`. The latter always tells 26 July 2024 (the date Llama 3.2's own
- * template falls back to): a run must not depend on the day it is started.
+ * Templates see `messages`, `tools`, `add_generation_prompt`, `bos_token`, `eos_token` and, as in
+ * transformers, `raise_exception` and `strftime_now`. The latter always tells 26 July 2024 (the date
+ * Llama 3.2's own template falls back to): a run must not depend on the day it is started.
  *
  * @param name the file the template came from, used in messages.
  * @throws DataError when the template does not compile.
@@ -41,6 +44,13 @@ export function compileChatTemplate(
   template: string,
   tokens: { readonly bosToken?: string; readonly eosToken?: string },
 ): ChatRenderer {
+  const unlike = /\|\s*(capitalize|title)\b/.exec(template);
+  if (unlike) {
+    throw new DataError(
+      `Compiling the chat template of "${name}": its filter "${unlike[1]}" changes other letters ` +
+        `here than in Python; take it out of the template`,
+    );
+  }
   let program: ReturnType<typeof parse>;
   try {
     program = parse(tokenize(template, { lstrip_blocks: true, trim_blocks: true }));
@@ -50,14 +60,22 @@ export function compileChatTemplate(
       { cause: error },
     );
   }
-  const render = (messages: readonly Message[], addGenerationPrompt: boolean) => {
+  const render = (
+    messages: readonly Message[],
+    addGenerationPrompt: boolean,
+    tools: readonly unknown[] | undefined,
+  ) => {
     try {
       const environment = templateEnvironment();
-      environment.set("messages", messages);
+      const blanks = swapBlanks(messages, tools);
+      environment.set("messages", blanks.swap(messages));
+      environment.set("tools", blanks.swap(tools ?? null));
       environment.set("add_generation_prompt", addGenerationPrompt);
       environment.set("bos_token", tokens.bosToken ?? "");
       environment.set("eos_token", tokens.eosToken ?? "");
-      return (new Interpreter(environment).run(program) as unknown as { value: string }).value;
+      const text =
+        (new Interpreter(environment).run(program) as unknown as { value: string }).value;
+      return blanks.restore(text);
     } catch (error) {
       throw new DataError(
         `Rendering a conversation by the chat template of "${name}": ${(error as Error).message}`,
@@ -66,7 +84,7 @@ export function compileChatTemplate(
     }
   };
   return (messages, options = {}) => {
-    const text = render(messages, options.addGenerationPrompt ?? false);
+    const text = render(messages, options.addGenerationPrompt ?? false, options.tools);
     return options.continueFinalMessage ? cutAfterFinalMessage(name, text, messages) : text;
   };
 }

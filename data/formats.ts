@@ -4,6 +4,7 @@
  * reason that can be counted.
  */
 import type { Message } from "./chat_template.ts";
+import { readMessages, readTools } from "./conversation.ts";
 import { DataError } from "./error.ts";
 import {
   ASSISTANT,
@@ -15,11 +16,12 @@ import {
 } from "./row_text.ts";
 
 /**
- * - `explicit`: {prompt, chosen, rejected}; `prompt_messages` is read for `prompt`
+ * - `explicit`: {prompt, chosen, rejected}; `prompt_messages` or ShareGPT's `conversations` is read for
+ *   `prompt`
  * - `implicit`: {chosen, rejected}, two full texts or conversations with a common beginning
  * - `hh`: {chosen, rejected}, Anthropic-HH transcripts
  * - `completion`: {prompt, completion}, with `label` for unpaired preferences
- * - `messages`: {messages}, one conversation that ends with the assistant
+ * - `messages`: {messages} or {conversations}, one conversation that ends with the assistant
  * - `text`: {text}
  */
 export type DataForm = "explicit" | "implicit" | "hh" | "completion" | "messages" | "text";
@@ -62,17 +64,22 @@ type Row = Readonly<Record<string, unknown>>;
  */
 export function detectForm(row: Row, place: string): DataForm {
   const has = (key: string) => Object.hasOwn(row, key) && row[key] !== null;
-  const prompted = has("prompt") || has("prompt_messages");
+  const prompted = PROMPT_KEYS.some(has);
   if (prompted && has("chosen")) return "explicit";
   if (prompted && has("completion")) return "completion";
+  if (has("conversations") && !has("prompt")) return "messages";
   if (has("chosen")) return isTranscript(row.chosen) ? "hh" : "implicit";
   if (has("messages")) return "messages";
   if (has("text")) return "text";
   throw new DataError(
     `Reading dataset "${place}": no known form in the keys "${Object.keys(row).join(", ")}", ` +
-      `give {prompt, chosen, rejected}, {chosen, rejected}, {prompt, completion}, {messages} or {text}`,
+      `give {prompt, chosen, rejected}, {chosen, rejected}, {prompt, completion}, {messages}, {conversations} or ` +
+      `{text}`,
   );
 }
+
+/** Columns that may hold the prompt; the first one written counts. */
+const PROMPT_KEYS = ["prompt", "prompt_messages", "conversations"];
 
 /**
  * Whether rows of a form can be used so; checked once before reading.
@@ -115,7 +122,8 @@ export function splitPair({ prompt, answers }: RowTexts): [RowTexts, RowTexts] {
  */
 export function readRow(row: Row, reader: RowReader): RowResult {
   try {
-    const { prompt, answers } = readParts(row, reader);
+    const tools = readTools(row.tools);
+    const { prompt, answers } = readParts(row, tools ? { ...reader, tools } : reader);
     const pair = readsPair(reader);
     if (pair && prompt.trim() === "") throw new Unusable("empty prompt");
     if (answers.some((answer) => answer.trim() === "")) throw new Unusable("empty answer");
@@ -149,8 +157,9 @@ function readParts(row: Row, reader: RowReader): { prompt: string; answers: stri
     case "implicit":
       return readImplicit(row, reader);
     case "messages": {
-      const messages = content(row, "messages");
-      if (typeof messages === "string") throw new Unusable(`"messages" is no conversation`);
+      const key = isWritten(row, "messages") ? "messages" : "conversations";
+      const messages = content(row, key);
+      if (typeof messages === "string") throw new Unusable(`"${key}" is no conversation`);
       const last = messages.findLastIndex((message) => message.role === "assistant");
       if (last < 0) throw new Unusable("no assistant message");
       return renderParts(messages.slice(0, last), [[messages[last]]], reader);
@@ -171,11 +180,11 @@ function readExplicit(row: Row, reader: RowReader): { prompt: string; answers: s
 }
 
 function readPrompt(row: Row): Content {
-  const written = (key: string) => row[key] !== undefined && row[key] !== null;
-  return content(
-    row,
-    !written("prompt") && written("prompt_messages") ? "prompt_messages" : "prompt",
-  );
+  return content(row, PROMPT_KEYS.find((key) => isWritten(row, key)) ?? "prompt");
+}
+
+function isWritten(row: Row, key: string): boolean {
+  return Object.hasOwn(row, key) && row[key] !== undefined && row[key] !== null;
 }
 
 /**
@@ -232,8 +241,7 @@ function commonText(a: string, b: string): number {
 function commonMessages(a: readonly Message[], b: readonly Message[]): number {
   let end = 0;
   while (
-    end < a.length && end < b.length && a[end].role === b[end].role &&
-    a[end].content === b[end].content
+    end < a.length && end < b.length && JSON.stringify(a[end]) === JSON.stringify(b[end])
   ) end++;
   return end;
 }
@@ -250,13 +258,7 @@ function content(row: Row, key: string): Content {
   const value = Object.hasOwn(row, key) ? row[key] : undefined;
   if (value === undefined || value === null) throw new Unusable(`"${key}" is missing`);
   if (typeof value === "string") return value.toWellFormed();
-  const list = Array.isArray(value) ? value : [value];
-  return list.map((message) => {
-    if (typeof message?.role !== "string" || typeof message.content !== "string") {
-      throw new Unusable(`"${key}" is neither text nor messages of role and content`);
-    }
-    return { ...message, content: message.content.toWellFormed() };
-  });
+  return readMessages(key, value);
 }
 
 /** A label as JSON has it; numbers and texts that only look like one are not guessed at. */

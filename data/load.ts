@@ -1,5 +1,6 @@
 /** From a file of rows to tokenized training and validation data, with an account of every row. */
 import type { DataSource } from "./byte_source.ts";
+import type { ChatRenderer } from "./chat_template.ts";
 import { type DataReport, describeDrops, ReportBuilder } from "./data_report.ts";
 import { DataError } from "./error.ts";
 import { checkUse, detectForm, examplesPerRow, readRow, splitPair } from "./formats.ts";
@@ -27,8 +28,8 @@ export interface LoadOptions {
   readonly valRatio?: number;
   readonly seed: number;
   readonly tokenizer: TextTokenizer;
-  /** Renders conversations by the tokenizer's chat template; default false. */
-  readonly chatTemplate?: boolean;
+  /** Renders conversations; absent, they become Anthropic-HH transcripts. */
+  readonly chatTemplate?: ChatRenderer;
   readonly limits?: TokenLimits;
   /** Called now and then with rows done and in all. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -69,8 +70,7 @@ const DEFAULT_MEMORY_BYTES = 2 ** 28;
  * are on the same side of the split, which is made of rows of the file, as the subset is. A pair that
  * cannot be read drops both; a length limit drops the answer that breaks it.
  *
- * @throws DataError when a file is broken or leaves no usable training row, or a chat template is asked
- * for and the tokenizer has none.
+ * @throws DataError when a file is broken or leaves no usable training row.
  */
 export async function loadDataset(options: LoadOptions): Promise<LoadedData> {
   const { source, validation, seed, valRatio = 0 } = options;
@@ -128,12 +128,6 @@ class Store {
   constructor(options: LoadOptions) {
     this.#options = options;
     this.#memory = options.memoryBytes ?? DEFAULT_MEMORY_BYTES;
-    if (options.chatTemplate && !options.tokenizer.chatTemplate) {
-      throw new DataError(
-        `Rendering conversations: the tokenizer of "${options.tokenizer.name}" has no chat ` +
-          `template, set "dataset.chat_template: false" or add one to its tokenizer_config.json`,
-      );
-    }
   }
 
   /** @param firstId number of the file's first example. */
@@ -200,7 +194,7 @@ class Store {
     const reader: RowReader = {
       form: form === "auto" ? detectForm(file.get(0), file.place(0)) : form,
       use,
-      chat: chatTemplate ? tokenizer.chatTemplate : undefined,
+      chat: chatTemplate,
       eosToken: tokenizer.eosToken,
     };
     checkUse(reader.form, use, file.place(0));

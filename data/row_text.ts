@@ -24,10 +24,22 @@ export interface Rendering {
   readonly chat?: ChatRenderer;
   /** Rendered turns that end with this text (and blanks) are cut after it. */
   readonly eosToken?: string;
+  /** Functions that the assistant may call, for the template. */
+  readonly tools?: readonly unknown[];
 }
 
 /** A row cannot be used; the message is the reason that is counted. Never leaves `readRow`. */
 export class Unusable extends Error {}
+
+/** Whether a message says nothing: a blank text, and no calls of tools. */
+function isBlank(message: Message): boolean {
+  return message.content.trim() === "" && !callsTools(message.tool_calls);
+}
+
+/** Whether this is a `tool_calls` with calls. */
+export function callsTools(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0;
+}
 
 /**
  * Renders a prompt and its answers. Plain texts stay as they are unless there is a chat template: then
@@ -57,7 +69,7 @@ export function renderParts(
       ? [{ role: "assistant", content: open ? answer : answer.trim() }]
       : answer
   );
-  if (replies.some((reply) => reply.length === 0 || reply.some((m) => m.content.trim() === ""))) {
+  if (replies.some((reply) => reply.length === 0 || reply.some(isBlank))) {
     throw new Unusable("empty answer");
   }
   return renderConversation(opening, replies, open, rendering);
@@ -84,7 +96,8 @@ function renderConversation(
 ): { prompt: string; answers: string[] } {
   const render = (messages: readonly Message[], options?: RenderOptions) => {
     try {
-      return (rendering.chat ?? renderTranscript)(messages, options);
+      const { chat = renderTranscript, tools } = rendering;
+      return chat(messages, { ...options, tools });
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       throw new Unusable(error.message.slice(0, 160));

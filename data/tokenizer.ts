@@ -1,8 +1,11 @@
 /** Text to token ids and back, by a Hugging Face `tokenizer.json`. */
 import { Tokenizer } from "@huggingface/tokenizers";
+import { findAddedTokens } from "./added_tokens.ts";
 import { type ChatRenderer, compileChatTemplate } from "./chat_template.ts";
 import { DataError } from "./error.ts";
-import { parseObject, readTokenizerFile } from "./tokenizer_file.ts";
+import { buildNormalizer } from "./normalizer.ts";
+import { buildPreTokenizer } from "./pre_tokenizer.ts";
+import { parseObject, readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
 
 /** The texts of a model folder's tokenizer files. */
 export interface TokenizerFiles {
@@ -28,8 +31,10 @@ export interface TextTokenizer {
   /** Ends every completion. */
   readonly eosId: number;
   readonly eosToken: string;
-  /** Present when the model has a chat template. */
+  /** Present when the model has a chat template: its only one, or the one named `default`. */
   readonly chatTemplate?: ChatRenderer;
+  /** Texts of the model's templates by name, where it has several. */
+  readonly namedTemplates: ReadonlyMap<string, string>;
   /**
    * Token ids of a text. With `addSpecialTokens` (default true) what the tokenizer puts at the front
    * (BOS) is there exactly once, also when the text itself begins with it as rendered chats do. EOS is
@@ -76,9 +81,10 @@ export function loadTokenizer(files: TokenizerFiles): TextTokenizer {
     );
   }
   const library = buildLibraryTokenizer(tokenizerName, file.json, config);
-  const encodePlain = (text: string) => encodeBy(library, tokenizerName, text);
+  const encodePlain = buildEncoder(library, tokenizerName, file);
   const front = frontTokens(library, tokenizerName, file.ids, config.add_bos_token, bos?.id);
-  const template = files.chatTemplate ?? templateOf(configName, config.chat_template);
+  const named = templatesOf(configName, config.chat_template);
+  const template = files.chatTemplate ?? named.get("default");
   return {
     name: files.name,
     vocabSize: file.vocabSize,
@@ -89,6 +95,7 @@ export function loadTokenizer(files: TokenizerFiles): TextTokenizer {
     chatTemplate: template === undefined
       ? undefined
       : compileChatTemplate(files.name, template, { bosToken: bos?.token, eosToken: eos.token }),
+    namedTemplates: named,
     encode: (text, { addSpecialTokens = true } = {}) => {
       const ids = encodePlain(text);
       const present = front.every((id, i) => ids[i] === id);
@@ -105,8 +112,8 @@ export function loadTokenizer(files: TokenizerFiles): TextTokenizer {
 
 function buildLibraryTokenizer(name: string, json: object, config: object): Tokenizer {
   try {
-    const library = new Tokenizer(json, config);
-    // Regular expressions of normalizers and splitters are compiled at their first use.
+    // Normalizer and splitting are not asked of it, see buildEncoder.
+    const library = new Tokenizer({ ...json, normalizer: null, pre_tokenizer: null }, config);
     library.encode("a");
     return library;
   } catch (error) {
@@ -117,25 +124,42 @@ function buildLibraryTokenizer(name: string, json: object, config: object): Toke
   }
 }
 
-/** Ids without special tokens around them; ids that the vocabulary lacks are an error. */
-function encodeBy(library: Tokenizer, name: string, text: string): number[] {
-  let ids: number[];
-  try {
-    ids = library.encode(text, { add_special_tokens: false }).ids;
-  } catch (error) {
-    throw new DataError(
-      `Encoding a text by "${name}": ${(error as Error).message}`,
-      { cause: error },
+/**
+ * Ids without special tokens around them. Merges are the library's; added tokens, normalizer and
+ * splitting are this program's, because the library's differ from the Rust library in places. Ids that
+ * the vocabulary lacks are an error.
+ */
+function buildEncoder(
+  library: Tokenizer,
+  name: string,
+  file: TokenizerFile,
+): (text: string) => number[] {
+  const normalize = buildNormalizer(name, "normalizer", file.json.normalizer);
+  const preTokenize = buildPreTokenizer(name, "pre_tokenizer", file.json.pre_tokenizer);
+  const partText = findAddedTokens(file.added);
+  const partNormalized = findAddedTokens(
+    file.addedNormalized.map((token) => ({ ...token, content: normalize(token.content) })),
+  );
+  const model = library.model!;
+  const encodePiece = (piece: string): number[] =>
+    model([piece]).map((token) => {
+      const id = file.ids.get(token);
+      if (id !== undefined) return id;
+      throw new DataError(
+        `Encoding a text by "${name}": the vocabulary has no token for a part of ` +
+          `${JSON.stringify(piece.slice(0, 60))} and no unknown token`,
+      );
+    });
+  return (text) =>
+    partText(text).flatMap((outer) =>
+      "id" in outer
+        ? [outer.id]
+        : partNormalized(normalize(outer.text)).flatMap((inner) =>
+          "id" in inner
+            ? [inner.id]
+            : preTokenize(inner.text, outer.atStart && inner.atStart).flatMap(encodePiece)
+        )
     );
-  }
-  const bad = ids.findIndex((id) => !Number.isInteger(id));
-  if (bad >= 0) {
-    throw new DataError(
-      `Encoding a text by "${name}": the vocabulary has no token for a part of ` +
-        `${JSON.stringify(text.slice(0, 60))} and no unknown token`,
-    );
-  }
-  return ids;
 }
 
 /**
@@ -175,17 +199,17 @@ function tokenText(value: unknown): string | undefined {
   return typeof content === "string" ? content : undefined;
 }
 
-/** The config's template: a text, or a list of named ones of which `default` is taken. */
-function templateOf(name: string, value: unknown): string | undefined {
-  if (value === undefined || value === null || typeof value === "string") return value ?? undefined;
-  const named = Array.isArray(value)
-    ? value.find((entry) => entry?.name === "default")?.template
-    : undefined;
-  if (typeof named !== "string") {
+/** The config's templates: a text, which is the default one, or a list of named ones. */
+function templatesOf(name: string, value: unknown): Map<string, string> {
+  if (value === undefined || value === null) return new Map();
+  if (typeof value === "string") return new Map([["default", value]]);
+  const list: unknown[] = Array.isArray(value) ? value : [undefined];
+  return new Map(list.map((entry) => {
+    const { name: key, template } = (entry ?? {}) as Record<string, unknown>;
+    if (typeof key === "string" && typeof template === "string") return [key, template];
     throw new DataError(
       `Reading tokenizer file "${name}": "chat_template" must be a text, ` +
-        `or a list with one named "default"`,
+        `or a list of templates with "name" and "template"`,
     );
-  }
-  return named;
+  }));
 }

@@ -2,6 +2,7 @@
  * Checks a `tokenizer.json` before the tokenizer library sees it: the library trusts its input, and a
  * wrong id or merge would show up much later as wrong training.
  */
+import type { AddedToken } from "./added_tokens.ts";
 import { DataError } from "./error.ts";
 
 /** The parts of a checked `tokenizer.json` that this program uses itself. */
@@ -11,10 +12,13 @@ export interface TokenizerFile {
   readonly ids: ReadonlyMap<string, number>;
   /** The largest id + 1. */
   readonly vocabSize: number;
+  /** Added tokens that are looked for in the text as it is. */
+  readonly added: readonly AddedToken[];
+  /** Added tokens that are looked for, normalized, in the normalized text. */
+  readonly addedNormalized: readonly AddedToken[];
 }
 
 const MAX_ID = 2 ** 24;
-const MODEL_TYPES: readonly unknown[] = ["BPE", "Unigram", "WordPiece"];
 
 /**
  * Parses and checks the text of a `tokenizer.json`.
@@ -36,13 +40,12 @@ export function readTokenizerFile(name: string, text: string): TokenizerFile {
   if (!isObject(model)) return fail(name, "model", "must be an object");
   // Without a type the library takes some files with merges for plain word lists.
   if (model.type === undefined && model.merges !== undefined) model.type = "BPE";
-  if (!MODEL_TYPES.includes(model.type)) {
-    fail(name, "model.type", `must be one of ${MODEL_TYPES.join(", ")}, is "${model.type}"`);
+  if (model.type !== "BPE") {
+    fail(name, "model.type", `must be BPE, is "${model.type}", which is not implemented`);
   }
-  const ids = Array.isArray(model.vocab)
-    ? readScoredVocab(name, model.vocab)
-    : readVocab(name, model.vocab);
-  if (model.type === "BPE") checkMerges(name, model.merges, ids);
+  checkModelKeys(name, model);
+  const ids = readVocab(name, model.vocab);
+  checkMerges(name, model.merges, ids);
   addTokens(name, json.added_tokens, ids);
   const unknown = model.unk_token;
   if (unknown !== undefined && unknown !== null && !ids.has(unknown as string)) {
@@ -50,7 +53,33 @@ export function readTokenizerFile(name: string, text: string): TokenizerFile {
   }
   let vocabSize = 0;
   for (const id of ids.values()) vocabSize = Math.max(vocabSize, id + 1);
-  return { json, ids, vocabSize };
+  const added = (json.added_tokens as Record<string, unknown>[]).map((entry) => ({
+    token: {
+      id: entry.id as number,
+      content: entry.content as string,
+      singleWord: entry.single_word === true,
+      lstrip: entry.lstrip === true,
+      rstrip: entry.rstrip === true,
+    },
+    normalized: entry.normalized ?? !entry.special,
+  }));
+  return {
+    json,
+    ids,
+    vocabSize,
+    added: added.filter(({ normalized }) => !normalized).map(({ token }) => token),
+    addedNormalized: added.filter(({ normalized }) => normalized).map(({ token }) => token),
+  };
+}
+
+/** Keys of a BPE model that change its ids in ways that are not implemented. */
+function checkModelKeys(name: string, model: Record<string, unknown>): void {
+  for (const key of ["dropout", "continuing_subword_prefix", "end_of_word_suffix"]) {
+    const value = model[key];
+    if (value !== undefined && value !== null && value !== "" && value !== 0) {
+      fail(name, `model.${key}`, `is ${JSON.stringify(value)}, which is not implemented`);
+    }
+  }
 }
 
 /**
@@ -89,19 +118,6 @@ function readVocab(name: string, vocab: unknown): Map<string, number> {
     owners.set(id as number, token);
     ids.set(token, id as number);
   }
-  if (ids.size === 0) fail(name, "model.vocab", "is empty");
-  return ids;
-}
-
-/** A Unigram vocabulary `[[token, score], ...]`; the id is the place in the list. */
-function readScoredVocab(name: string, vocab: unknown[]): Map<string, number> {
-  const ids = new Map<string, number>();
-  vocab.forEach((entry, id) => {
-    const valid = Array.isArray(entry) && typeof entry[0] === "string" &&
-      Number.isFinite(entry[1]);
-    if (!valid) fail(name, `model.vocab[${id}]`, "must be a pair of token and score");
-    ids.set((entry as [string, number])[0], id);
-  });
   if (ids.size === 0) fail(name, "model.vocab", "is empty");
   return ids;
 }

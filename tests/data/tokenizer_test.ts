@@ -99,8 +99,40 @@ Deno.test("loadTokenizer() names the file and the key that is wrong", () => {
     [broken((json) => json.added_tokens[0].id = "0"), '"added_tokens[0].id" must be an id'],
     [broken((json) => json.added_tokens[0].id = 9), 'it belongs to "%"'],
     [broken((json) => json.added_tokens[0].id = 500), 'gives "<unk>" the id 500'],
-    [broken((json) => json.model.type = "Markov"), '"model.type" must be one of'],
-    [broken((json) => json.pre_tokenizer = { type: "Nope" }), "cannot be used"],
+    [broken((json) => json.model.type = "Markov"), '"model.type" must be BPE'],
+    [broken((json) => json.model.dropout = 0.1), '"model.dropout" is 0.1, which is not'],
+    [
+      broken((json) => json.model.continuing_subword_prefix = "##"),
+      '"model.continuing_subword_prefix" is "##"',
+    ],
+    [
+      broken((json) => json.pre_tokenizer = { type: "Nope" }),
+      '"pre_tokenizer.type" "Nope" is a kind of pre-tokenizer not implemented here; token ids',
+    ],
+    [
+      broken((json) =>
+        json.normalizer = { type: "Sequence", normalizers: [{ type: "Precompiled" }] }
+      ),
+      '"normalizer.normalizers[0].type" "Precompiled" is a kind of normalizer not implemented',
+    ],
+    ...["(?>a|b)+", "a++b", "(?m)a.b", "(?i-m:a)"].map((Regex): [() => unknown, string] => [
+      broken((json) =>
+        json.pre_tokenizer = { type: "Split", pattern: { Regex }, behavior: "Isolated" }
+      ),
+      '"pre_tokenizer.pattern.Regex" uses "',
+    ]),
+    [
+      broken((json) =>
+        json.pre_tokenizer = { type: "Split", pattern: { String: "" }, behavior: "Isolated" }
+      ),
+      '"pre_tokenizer.pattern" must have a text',
+    ],
+    [
+      broken((json) =>
+        json.pre_tokenizer = { type: "Split", pattern: { String: " " }, behavior: "Kept" }
+      ),
+      '"pre_tokenizer.behavior" must be one of',
+    ],
     [
       broken((json) =>
         json.pre_tokenizer = { type: "Split", pattern: { Regex: "(" }, behavior: "Isolated" }

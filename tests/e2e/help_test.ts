@@ -6,7 +6,7 @@ Deno.test({
   name: `every command has a help text, and wrong usage ends with code 2 ${NEEDS}`,
   ignore: !MAY_RUN,
   async fn() {
-    for (const command of ["train", "eval", "modes"]) {
+    for (const command of ["train", "eval", "doctor", "modes"]) {
       const { code, stdout } = await program([command, "--help"]);
       assertEquals(code, 0);
       assertStringIncludes(stdout, `deno task ${command}`);
@@ -19,6 +19,8 @@ Deno.test({
       [["train"], "--config"],
       [["train", "--config", "none.yaml"], '"none.yaml"'],
       [["eval", "--config"], "--config"],
+      [["doctor"], "--config"],
+      [["doctor", "--config", "none.yaml"], '"none.yaml"'],
     ];
     for (const [args, text] of wrong) {
       const { code, stdout, stderr } = await program(args);

@@ -29,6 +29,10 @@ const subset = text("a slice").superRefine((value, context) => {
   }
 });
 
+const chatTemplate = z.union([flag(), text("a name or a file")], {
+  error: "expected true, false, the name of a chat template or a .jinja file",
+});
+
 /** Where rows come from and how they become token sequences; lengths are in tokens. */
 export const datasetSection = z.strictObject({
   dataset_name: text("a file or a dataset's name").describe(
@@ -55,9 +59,10 @@ export const datasetSection = z.strictObject({
     "true: rows are explicit {prompt, chosen, rejected}; false: decided by their form",
   ),
   chat_template: byDefault(
-    flag(),
+    chatTemplate,
     false,
-    "Render conversations with the model's own chat template",
+    "Render conversations by a chat template: true for the model's own, a name (chatml, gemma, " +
+      "llama3, mistral, qwen, zephyr, or one of the model's), or a .jinja file; false: as transcripts",
   ),
   max_len: optional(whole({ min: 2 }), "Older name of max_length, read when that is absent"),
   max_length: optional(
