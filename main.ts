@@ -21,6 +21,10 @@ const COMMANDS: Record<string, Command> = {
     gpu: true,
     load: () => import("./commands/eval.ts"),
   },
+  report: {
+    help: "write the page of a run: report.html",
+    load: () => import("./commands/report.ts"),
+  },
   modes: {
     help: "list the loss modes and pair losses with their options",
     load: () => import("./commands/modes.ts"),

@@ -86,6 +86,7 @@ function lazyTimings(folder: string): Sink {
         sink = timingsSink(`${folder}/timings.jsonl`, {
           finished: event.step,
           clock: () => performance.now(),
+          memory: () => Deno.memoryUsage().rss,
         });
       }
       sink?.accept(event);

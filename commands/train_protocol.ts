@@ -13,6 +13,9 @@ export interface TrainRequest {
   readonly resume: "no" | "newest" | "older";
 }
 
+/** What a run can be told beside its end. */
+export type RunOrder = "pause" | "resume" | "save";
+
 /** To the Worker. */
 export type TrainOrder =
   /** `watch`: where the Worker notes which function of a mode it is in. */
@@ -21,8 +24,10 @@ export type TrainOrder =
     readonly request: TrainRequest;
     readonly watch: SharedArrayBuffer;
   }
-  /** Finish the step in progress, save and end. */
-  | { readonly type: "stop" };
+  /** Finish the step in progress, save and end; `by` is who wants that. */
+  | { readonly type: "stop"; readonly by: string }
+  /** Obeyed after the step in progress. */
+  | { readonly type: RunOrder };
 
 /** From the Worker. `end` and `failure` are the last one. */
 export type TrainAnswer =

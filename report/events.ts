@@ -22,6 +22,16 @@ export interface StepEvent {
   /** Mean beta used; absent for a mode without one. */
   readonly beta?: number;
   readonly metrics: MetricValues;
+  /** Bytes that the run holds on the GPU; absent where nobody counts them. */
+  readonly gpuBytes?: number;
+}
+
+/** Answers to the held-out prompts after an evaluation. */
+export interface SampleAnswer {
+  readonly prompt: string;
+  /** Absent when the run has no reference. */
+  readonly reference?: string;
+  readonly policy: string;
 }
 
 export type RunEvent =
@@ -44,6 +54,9 @@ export type RunEvent =
     readonly metrics: MetricValues;
   }
   | { readonly type: "checkpoint"; readonly step: number; readonly path: string }
+  | { readonly type: "samples"; readonly step: number; readonly answers: readonly SampleAnswer[] }
+  /** Training waits after `step` until it is told to go on, or goes on. */
+  | { readonly type: "paused" | "resumed"; readonly step: number }
   | { readonly type: "end"; readonly lines: readonly string[] };
 
 /** A place metrics go to. */

@@ -38,11 +38,13 @@ export interface TimingOptions {
   readonly finished: number;
   /** Milliseconds, e.g. `performance.now`. */
   clock(): number;
+  /** Bytes of main memory that the process holds; absent: not written. */
+  memory?(): number;
 }
 
 /**
- * A sink that writes, for each step, the seconds since the run's start (in this process) and the
- * tokens per second of the step to `path`.
+ * A sink that writes, for each step, the seconds since the run's start (in this process), the tokens
+ * per second of the step and the bytes held in memory to `path`.
  *
  * @throws ReportFileError when the file system refuses
  */
@@ -62,6 +64,8 @@ export function timingsSink(path: string, options: TimingOptions): Sink {
         "time/elapsed": rounded((now - start) / 1000),
         "time/step": rounded(seconds),
         "time/tokens_per_second": rounded(event.tokens / seconds),
+        ...event.gpuBytes !== undefined && { "memory/gpu": event.gpuBytes },
+        ...options.memory && { "memory/process": options.memory() },
       });
     },
     close: () => file.close(),
