@@ -2,6 +2,7 @@
 import { attemptReport } from "../report/json_lines.ts";
 import { pageHtml, type PageRun } from "../report/page/page.ts";
 import { RunReader } from "../report/run_reader.ts";
+import type { Sink } from "../report/events.ts";
 import { UsageError } from "./exit_code.ts";
 import { CONFIG_FILE } from "./run_folder.ts";
 
@@ -63,4 +64,33 @@ export function writeReport(folder: string): string {
   const path = `${folder}/${REPORT_FILE}`;
   attemptReport("write", path, () => Deno.writeTextFileSync(path, html));
   return path;
+}
+
+/** A sink that writes the report at every evaluation and at the end; a failure is told once. */
+export function reportSink(folder: string, tell: (text: string) => void): Sink {
+  // Nothing to read before the start; nothing more to say after the end.
+  let open = false;
+  const write = () => {
+    if (!open) return undefined;
+    try {
+      return writeReport(folder);
+    } catch (error) {
+      open = false;
+      tell(`The report is not written: ${error instanceof Error ? error.message : error}`);
+      return undefined;
+    }
+  };
+  return {
+    accept(event) {
+      if (event.type === "start") open = true;
+      if (event.type === "samples" || event.type === "checkpoint") write();
+      // Here the terminal still shows what comes last.
+      if (event.type === "end") {
+        const path = write();
+        if (path) tell(`Report: ${path}`);
+        open = false;
+      }
+    },
+    close: () => void write(),
+  };
 }

@@ -79,7 +79,7 @@ export function sampler(
         step,
         prompts.map((prompt, i) => ({
           prompt,
-          ...session.reference && { reference: references.answers[i] },
+          reference: references.answers[i],
           policy: answers[i],
         })),
       );

@@ -1,5 +1,5 @@
 /** The answers to the sample prompts after each evaluation: told as an event, and kept in `samples.jsonl`. */
-import type { SampleAnswer, Sink } from "../report/events.ts";
+import type { AnsweredPrompt, Sink } from "../report/events.ts";
 import { JsonLinesFile } from "../report/json_lines.ts";
 import { LineTail } from "../report/line_tail.ts";
 
@@ -38,13 +38,13 @@ export class SampleLog {
   }
 
   /** @throws ReportFileError when the file system refuses */
-  write(step: number, answers: readonly SampleAnswer[]): void {
+  write(step: number, samples: readonly AnsweredPrompt[]): void {
     const file = JsonLinesFile.open(this.#path, Deno.statSync(this.#path).size);
     try {
-      answers.forEach((answer) => file.append({ step, ...answer }));
+      samples.forEach((sample) => file.append({ step, ...sample }));
     } finally {
       file.close();
     }
-    this.#events.accept({ type: "samples", step, answers });
+    this.#events.accept({ type: "samples", step, samples });
   }
 }

@@ -8,11 +8,14 @@ import { consoleSink } from "../report/console.ts";
 import { fanOut, type RunEvent, type Sink } from "../report/events.ts";
 import { timingsSink } from "../report/metrics_jsonl.ts";
 import { parseConfig, trainingSettings } from "../trainer/config.ts";
+import { type DashboardPlace, dashboardPlace, openDashboard } from "./dashboard.ts";
+import { readExcludedRows } from "./excluded_rows.ts";
 import { UsageError } from "./exit_code.ts";
 import { findConfig } from "./find_config.ts";
 import { toPath } from "./model_source.ts";
 import { cacheFolder } from "./references.ts";
 import { chooseRunFolder, FINAL } from "./run_folder.ts";
+import { reportSink } from "./run_page.ts";
 import { supervise } from "./train_supervisor.ts";
 import { workerPermissions } from "./worker_permissions.ts";
 
@@ -26,6 +29,10 @@ const HELP = `Trains a model on preference pairs.
                        may be repeated
   --resume             goes on from the newest whole checkpoint in the output folder
   --allow-older        with --resume: passes over a damaged newest checkpoint
+  --exclude-rows FILE  leaves out training rows: a number a line, or JSON lines with "row", as
+                       "deno task pairs" writes them
+  --dashboard [PORT]   serves the run's page meanwhile, and prints its link
+  --dashboard-host IP  serves it to other machines too: an address of this one, or 0.0.0.0
 
 The run's folder gets config.yaml, metrics.jsonl, checkpoints/ and, at the end, ${FINAL}/.`;
 
@@ -34,11 +41,13 @@ interface TrainArgs {
   readonly outputDir?: string;
   readonly set: readonly string[];
   readonly resume: "no" | "newest" | "older";
+  readonly excludeRows?: string;
+  readonly dashboard?: DashboardPlace;
 }
 
 function readArgs(args: string[]): TrainArgs | undefined {
   const flags = parseArgs(args, {
-    string: ["config", "output_dir", "set"],
+    string: ["config", "output_dir", "set", "exclude-rows", "dashboard", "dashboard-host"],
     boolean: ["resume", "allow-older", "help"],
     collect: ["set"],
     alias: { h: "help" },
@@ -57,6 +66,8 @@ function readArgs(args: string[]): TrainArgs | undefined {
     config: flags.config,
     outputDir: flags.output_dir,
     set: flags.set,
+    excludeRows: flags["exclude-rows"],
+    dashboard: dashboardPlace(flags.dashboard, flags["dashboard-host"]),
     resume: flags["allow-older"] ? "older" : flags.resume ? "newest" : "no",
   };
 }
@@ -112,21 +123,28 @@ export async function run(rawArgs: string[]): Promise<number> {
     resume: args.resume !== "no",
   });
   const terminal = openConsole(settings.logSteps);
+  const tell = (text: string) => terminal.accept({ type: "notice", text });
   const timings = lazyTimings(folder.path);
-  const sinks = fanOut([terminal, timings]);
-  folder.notices.forEach((text) => terminal.accept({ type: "notice", text }));
+  const excludedRows = args.excludeRows === undefined ? [] : readExcludedRows(args.excludeRows);
+  const dashboard = args.dashboard && openDashboard(args.dashboard, folder.path, tell);
+  const report = settings.reportTo.includes("html") ? reportSink(folder.path, tell) : undefined;
+  const sinks = fanOut([terminal, timings, report, dashboard?.sink].filter((s) => s !== undefined));
+  folder.notices.forEach(tell);
   const request = {
     config: file,
     overrides: args.set,
     outputFolder: folder.path,
     cacheFolder: cacheFolder(),
     resume: args.resume,
+    excludedRows,
   };
   const { code, message } = await supervise(request, {
     permissions: workerPermissions(parsed.config, request),
     modeTimeLimit: settings.modeTimeLimit,
     events: sinks,
+    onStarted: dashboard?.onStarted,
   }).finally(() => sinks.close?.());
+  await dashboard?.end(code);
   if (message !== undefined) console.error(message);
   return code;
 }

@@ -11,6 +11,8 @@ export interface TrainRequest {
   /** Where reference values and measured kernels are kept. */
   readonly cacheFolder: string;
   readonly resume: "no" | "newest" | "older";
+  /** Training rows that are left out. */
+  readonly excludedRows: readonly number[];
 }
 
 /** What a run can be told beside its end. */

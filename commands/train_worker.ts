@@ -54,6 +54,7 @@ async function work(
   const session = await openSession({
     config: request.config,
     overrides: request.overrides,
+    excludedRows: request.excludedRows,
     events,
     loadMode: watchedLoader(watch, modes),
   });

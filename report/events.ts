@@ -7,6 +7,13 @@
 /** Metric name (`loss`, `rewards/chosen`, `risk/tau`, ...) to value. */
 export type MetricValues = Readonly<Record<string, number>>;
 
+/** A held-out prompt as answered by the reference (or the model before training) and by the policy. */
+export interface AnsweredPrompt {
+  readonly prompt: string;
+  readonly reference: string;
+  readonly policy: string;
+}
+
 /** One finished optimizer step. */
 export interface StepEvent {
   readonly type: "step";
@@ -24,14 +31,6 @@ export interface StepEvent {
   readonly metrics: MetricValues;
   /** Bytes that the run holds on the GPU; absent where nobody counts them. */
   readonly gpuBytes?: number;
-}
-
-/** Answers to the held-out prompts after an evaluation. */
-export interface SampleAnswer {
-  readonly prompt: string;
-  /** Absent when the run has no reference. */
-  readonly reference?: string;
-  readonly policy: string;
 }
 
 export type RunEvent =
@@ -53,8 +52,13 @@ export type RunEvent =
     readonly pairs: number;
     readonly metrics: MetricValues;
   }
+  /** Answers of the policy as it is after `step` steps. */
+  | {
+    readonly type: "samples";
+    readonly step: number;
+    readonly samples: readonly AnsweredPrompt[];
+  }
   | { readonly type: "checkpoint"; readonly step: number; readonly path: string }
-  | { readonly type: "samples"; readonly step: number; readonly answers: readonly SampleAnswer[] }
   /** Training waits after `step` until it is told to go on, or goes on. */
   | { readonly type: "paused" | "resumed"; readonly step: number }
   | { readonly type: "end"; readonly lines: readonly string[] };

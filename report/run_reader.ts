@@ -3,6 +3,7 @@
  * `samples.jsonl` and the margin log. The same reader makes the report at the end, the report of a run
  * that crashed, and the updates of the live page.
  */
+import type { AnsweredPrompt } from "./events.ts";
 import { attemptReport } from "./json_lines.ts";
 import { type JsonRecord, LineTail } from "./line_tail.ts";
 import { readFacts, type RunFacts } from "./run_facts.ts";
@@ -12,14 +13,8 @@ import { StepTable, type TableData } from "./step_table.ts";
 export const TABLES = ["metrics", "evaluations", "timings", "margins"] as const;
 export type TableName = typeof TABLES[number];
 
-/** An answer of reference and policy to a held-out prompt. */
-export interface SampleRecord {
-  readonly step: number;
-  readonly prompt: string;
-  /** Absent when the run has no reference. */
-  readonly reference?: string;
-  readonly policy: string;
-}
+/** Answers to a held-out prompt after a step. */
+export type SampleRecord = AnsweredPrompt & { readonly step: number };
 
 /** Margins of single pairs at a step. */
 export interface StepDots {
@@ -223,5 +218,5 @@ function sample(record: JsonRecord): SampleRecord[] {
   if (typeof step !== "number" || typeof prompt !== "string" || typeof policy !== "string") {
     return [];
   }
-  return [{ step, prompt, policy, ...typeof reference === "string" && { reference } }];
+  return typeof reference === "string" ? [{ step, prompt, reference, policy }] : [];
 }

@@ -188,7 +188,7 @@ function freeze(value: unknown): unknown {
 }
 
 function sinkNotice(config: Config): string[] {
-  const missing = [config.report_to].flat().filter((name) => name !== "jsonl");
+  const missing = [config.report_to].flat().filter((name) => !["jsonl", "html"].includes(name));
   return missing.length === 0 ? [] : [
     `"report_to" names ${
       missing.map((name) => `"${name}"`).join(" and ")

@@ -67,7 +67,7 @@ export class Chart {
     for (const line of this.#lines) {
       const id = `${line.run}/${line.table}/${line.key}`;
       const smooth = weight > 0 && !line.exact;
-      drawn.push({ ...line, id, faint: smooth });
+      drawn.push({ ...line, id, faint: smooth || line.faint });
       if (smooth) {
         drawn.push({ ...line, id: `${id}/smooth`, values: smoothed(line.values, weight) });
       }
@@ -105,7 +105,7 @@ export class Chart {
         cursor: { sync: { key: "steps" }, points: { size: 6 } },
         scales: { x: { time: false }, y: this.#yScale() },
         axes: [
-          { ...axis, ticks: { show: false } },
+          { ...axis, ticks: { show: false }, size: 34 },
           {
             ...axis,
             ticks: { show: false },

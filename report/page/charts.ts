@@ -14,6 +14,8 @@ export interface ChartSeries {
   readonly points?: boolean;
   /** Drawn as given, never smoothed. */
   readonly exact?: boolean;
+  /** Edge of an area: drawn faintly, in the first colour. */
+  readonly edge?: boolean;
   /** Only drawn where this table is empty. */
   readonly without?: TableName;
 }
@@ -130,10 +132,10 @@ const LEARNING: readonly ChartSpec[] = [
       "rises is a group of pairs the model learns against: look at them in the pair microscope.",
     series: [
       margins("median", "median"),
-      margins("p90", "90 %"),
-      margins("p10", "10 %"),
-      margins("max", "largest"),
-      margins("min", "smallest"),
+      { ...margins("p90", "90 %"), edge: true },
+      { ...margins("p10", "10 %"), edge: true },
+      { ...margins("max", "largest"), edge: true },
+      { ...margins("min", "smallest"), edge: true },
     ],
     areas: [["p90", "p10"], ["max", "min"]],
     levels: [{ at: 0, label: "0" }],

@@ -2,8 +2,8 @@
 import { color, element, section } from "./dom.js";
 import { numberText } from "./series.js";
 
-const WIDTH = 180;
-const HEIGHT = 44;
+const COURSE_WIDTH = 180;
+const COURSE_HEIGHT = 44;
 
 /** A section for each way to be suspicious. */
 export function pairSections({ groups, how }) {
@@ -72,13 +72,13 @@ function pairCard(pair) {
 function course({ steps, margins }) {
   const scale = devicePixelRatio;
   const canvas = element("canvas", {
-    width: String(WIDTH * scale),
-    height: String(HEIGHT * scale),
+    width: String(COURSE_WIDTH * scale),
+    height: String(COURSE_HEIGHT * scale),
     role: "img",
     "aria-label": `margins ${margins.map(numberText).join(", ")} at steps ${steps.join(", ")}`,
   });
-  canvas.style.width = `${WIDTH}px`;
-  canvas.style.height = `${HEIGHT}px`;
+  canvas.style.width = `${COURSE_WIDTH}px`;
+  canvas.style.height = `${COURSE_HEIGHT}px`;
   const draw = () => paintCourse(canvas.getContext("2d"), steps, margins, scale);
   requestAnimationFrame(draw);
   document.getElementById("theme")?.addEventListener("click", draw);
@@ -89,14 +89,15 @@ function paintCourse(ctx, steps, margins, scale) {
   const low = Math.min(0, ...margins), high = Math.max(0, ...margins);
   const pad = 5;
   const x = (step) =>
-    pad + (WIDTH - 2 * pad) * (step - steps[0]) / Math.max(1, steps.at(-1) - steps[0]);
-  const y = (value) => HEIGHT - pad - (HEIGHT - 2 * pad) * (value - low) / ((high - low) || 1);
+    pad + (COURSE_WIDTH - 2 * pad) * (step - steps[0]) / Math.max(1, steps.at(-1) - steps[0]);
+  const y = (value) =>
+    COURSE_HEIGHT - pad - (COURSE_HEIGHT - 2 * pad) * (value - low) / ((high - low) || 1);
   ctx.setTransform(scale, 0, 0, scale, 0, 0);
-  ctx.clearRect(0, 0, WIDTH, HEIGHT);
+  ctx.clearRect(0, 0, COURSE_WIDTH, COURSE_HEIGHT);
   ctx.strokeStyle = color("grid");
   ctx.beginPath();
   ctx.moveTo(0, y(0));
-  ctx.lineTo(WIDTH, y(0));
+  ctx.lineTo(COURSE_WIDTH, y(0));
   ctx.stroke();
   ctx.strokeStyle = ctx.fillStyle = color("c0");
   ctx.beginPath();

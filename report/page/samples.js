@@ -47,9 +47,11 @@ export function sampleSection(runs) {
 function show(box, runs, step) {
   const cards = runs.flatMap((run) =>
     run.data.samples.filter((sample) => String(sample.step) === step).map((sample) => {
-      const answers = [];
-      if (sample.reference !== undefined) answers.push(answer("reference", sample.reference));
-      answers.push(answer(runs.length > 1 ? run.name : "policy", sample.policy));
+      const before = run.facts?.reference ? "reference" : "before training";
+      const answers = [
+        answer(before, sample.reference),
+        answer(runs.length > 1 ? run.name : "policy", sample.policy),
+      ];
       return element(
         "article",
         {},

@@ -90,7 +90,8 @@ export function chartLines(spec, runs) {
         steps: table.step,
         values,
         run: at,
-        color: several ? at : index,
+        color: several ? at : series.edge ? 0 : index,
+        faint: series.edge,
         dash: several && index > 0 ? [[6, 4], [2, 3], [10, 4]][(index - 1) % 3] : undefined,
       });
     });
