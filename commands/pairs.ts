@@ -6,7 +6,13 @@ import { openRowTexts, type RowTextReader } from "../data/row_texts.ts";
 import { attemptReport } from "../report/json_lines.ts";
 import { pageHtml } from "../report/page/page.ts";
 import { pairGroups, PAIRS_HOW, type PairTexts } from "../report/page/pair_groups.ts";
-import { type PairCourse, readPairCourses, suspects, suspicions } from "../report/pair_margins.ts";
+import {
+  JUDGED_AFTER,
+  type PairCourse,
+  readPairCourses,
+  suspects,
+  suspicions,
+} from "../report/pair_margins.ts";
 import type { RunFacts } from "../report/run_facts.ts";
 import { UsageError } from "./exit_code.ts";
 import { findInput } from "./find_config.ts";
@@ -107,6 +113,13 @@ export async function run(rawArgs: string[]): Promise<number> {
   const { folder, top, share } = args;
   const { facts } = openRun(folder);
   const pairs = readPairs(folder, facts);
+  const once = pairs.filter(({ steps }) => steps.length < JUDGED_AFTER).length;
+  if (once > 0) {
+    console.error(
+      `${once} of ${pairs.length} pairs were seen only once and are no suspects: train for two ` +
+        "epochs or more to judge them",
+    );
+  }
   const reader = await openTexts(facts!);
   const texts = (row: number) => reader?.pair(row);
   try {

@@ -93,11 +93,16 @@ export function suspicions(pair: PairCourse): Suspicion[] {
   return found;
 }
 
+/** Visits after which a pair can be judged: at the first one nothing may have been learned yet. */
+export const JUDGED_AFTER = 2;
+
 /**
- * The pairs to leave out: those with a negative mean and last margin, the lowest first, at most `share`
- * of all.
+ * The pairs to leave out: those seen at least twice whose mean and last margin are negative, the lowest
+ * mean first, at most `share` of all.
  */
 export function suspects(pairs: readonly PairCourse[], share: number): PairCourse[] {
-  const negative = pairs.filter((pair) => suspicions(pair).includes("negative"));
+  const negative = pairs.filter((pair) =>
+    pair.steps.length >= JUDGED_AFTER && suspicions(pair).includes("negative")
+  );
   return negative.slice(0, Math.floor(share * pairs.length));
 }

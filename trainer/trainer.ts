@@ -171,7 +171,7 @@ class Loop {
         this.#emit({ type: "paused", step: this.#step });
       }
     }
-    if (waited) this.#emit({ type: "resumed", step: this.#step });
+    if (waited && !signal?.aborted) this.#emit({ type: "resumed", step: this.#step });
   }
 
   get #exhausted(): boolean {

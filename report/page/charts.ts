@@ -187,7 +187,7 @@ const DYNAMICS: readonly ChartSpec[] = [
     id: "risk",
     title: "Test of risk",
     how:
-      "p_hat is the share of margins above tau and should hover around delta; fail marks the steps " +
+      "The share of failures, p_hat, is that of margins above tau and should hover around delta; fail marks the steps " +
       "that beta answered to. Long runs of one side mean that gamma or alpha is too small to follow.",
     series: [metric("risk/p_hat", "p_hat"), metric("risk/fail", "fail")],
   },

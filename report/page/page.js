@@ -153,7 +153,13 @@ function themeButton(view) {
 function setTheme(view, theme) {
   if (theme === "auto") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
+  recolor(view);
+}
+
+/** Everything that is painted, and not styled, takes the colours of the theme. */
+function recolor(view) {
   view.allCharts.forEach((chart) => chart.redraw());
+  document.dispatchEvent(new Event("recolor"));
 }
 
 /** Paper is white, and has one width. */
@@ -218,9 +224,7 @@ function build() {
   view.showAbout();
   view.update();
   preparePrint(view);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    view.allCharts.forEach((chart) => chart.redraw());
-  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => recolor(view));
   if (data.live) followRun(view, { status, bar });
 }
 

@@ -46,10 +46,11 @@ function pairCard(pair) {
   const facts = [
     `row ${pair.row}`,
     `last margin ${numberText(pair.last)}`,
-    `seen ${pair.seen} times`,
-    `${pair.flips} changes of sign`,
+    `mean ${numberText(pair.mean)}`,
+    `visits ${pair.seen}`,
+    `changes of sign ${pair.flips}`,
   ];
-  if (pair.dropped > 0) facts.push(`dropped ${pair.dropped} times`);
+  if (pair.dropped > 0) facts.push(`dropped in ${pair.dropped}`);
   const texts = pair.prompt === undefined ? [] : [
     element("pre", { class: "prompt" }, pair.prompt.trim()),
     element(
@@ -81,7 +82,7 @@ function course({ steps, margins }) {
   canvas.style.height = `${COURSE_HEIGHT}px`;
   const draw = () => paintCourse(canvas.getContext("2d"), steps, margins, scale);
   requestAnimationFrame(draw);
-  document.getElementById("theme")?.addEventListener("click", draw);
+  document.addEventListener("recolor", draw);
   return canvas;
 }
 
