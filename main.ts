@@ -26,6 +26,18 @@ const COMMANDS: Record<string, Command> = {
     gpu: true,
     load: () => import("./commands/doctor.ts"),
   },
+  report: {
+    help: "write the page of a run: report.html",
+    load: () => import("./commands/report.ts"),
+  },
+  compare: {
+    help: "compare runs: a table, and a page that overlays them",
+    load: () => import("./commands/compare.ts"),
+  },
+  pairs: {
+    help: "look at single pairs of a run: which are labelled wrong?",
+    load: () => import("./commands/pairs.ts"),
+  },
   modes: {
     help: "list the loss modes and pair losses with their options",
     load: () => import("./commands/modes.ts"),

@@ -2,6 +2,7 @@
 import { loadDataset, type LoadedData, type TokenizedDataset } from "../data/load.ts";
 import type { TextTokenizer } from "../data/tokenizer.ts";
 import { withMismatched } from "../data/mismatched.ts";
+import { withoutRows } from "../data/without_rows.ts";
 import type { LossMode, Needs, Options } from "../losses/loss_mode.ts";
 import { ModeError } from "../losses/mode_error.ts";
 import { readOptions } from "../losses/options.ts";
@@ -67,6 +68,8 @@ export interface SessionRequest {
   /** A model folder to evaluate instead of the config's policy. */
   readonly model?: string;
   readonly events: Sink;
+  /** Training rows that are left out. */
+  readonly excludedRows?: readonly number[];
   /** Finds modes by name; absent: as they are, nobody looks after their calls. */
   readonly loadMode?: typeof loadMode;
 }
@@ -104,6 +107,7 @@ export async function openSession(request: SessionRequest): Promise<Session> {
       reference?.config.maxPositionEmbeddings ?? Infinity,
     ),
     events: request.events,
+    excludedRows: request.excludedRows ?? [],
   });
   const configName = file.split(/[\\/]/).at(-1)!.replace(/\.ya?ml$/, "");
   return {
@@ -204,7 +208,12 @@ async function openData(
   parsed: ParsedConfig,
   settings: TrainingSettings,
   { rows, extra }: Needs,
-  context: { tokenizer: TextTokenizer; contextLength: number; events: Sink },
+  context: {
+    tokenizer: TextTokenizer;
+    contextLength: number;
+    events: Sink;
+    excludedRows: readonly number[];
+  },
 ): Promise<LoadedData> {
   const { dataset } = parsed.config;
   const place = await findInput(dataset.dataset_name);
@@ -222,7 +231,7 @@ async function openData(
       `there is no file "${dataset.validation_name}"`,
     );
   }
-  const loaded = await loadDataset({
+  const all = await loadDataset({
     source: { path: toPath(place) },
     validation: held ? { path: toPath(held) } : undefined,
     use: rows,
@@ -242,6 +251,7 @@ async function openData(
     onProgress: (done, total) =>
       context.events.accept({ type: "progress", what: "Reading rows", done, total }),
   });
+  const loaded = withoutRows(all, context.excludedRows);
   if (extra !== "mismatched") return loaded;
   const longest = Math.min(settings.maxLength, context.contextLength);
   const view = (dataset: TokenizedDataset): TokenizedDataset => ({

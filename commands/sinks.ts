@@ -31,6 +31,7 @@ export function runSinks(place: SinkPlace): Sink[] {
       timingsSink(`${folder}/timings.jsonl`, {
         finished: start.step,
         clock: () => performance.now(),
+        memory: () => Deno.memoryUsage().rss,
       }),
   });
   const asked = settings.reportTo;

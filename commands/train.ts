@@ -8,12 +8,15 @@ import { consoleSink } from "../report/console.ts";
 import { fanOut, type Sink } from "../report/events.ts";
 import { jsonSink, quietSink } from "../report/plain_outputs.ts";
 import { parseConfig, trainingSettings } from "../trainer/config.ts";
+import { type DashboardPlace, dashboardPlace, openDashboard } from "./dashboard.ts";
+import { readExcludedRows } from "./excluded_rows.ts";
 import { UsageError } from "./exit_code.ts";
 import { findConfig } from "./find_config.ts";
 import { toPath } from "./model_source.ts";
 import { cacheFolder } from "./references.ts";
 import { chooseRunFolder, FINAL } from "./run_folder.ts";
 import { runSinks } from "./sinks.ts";
+import { reportSink } from "./run_page.ts";
 import { supervise } from "./train_supervisor.ts";
 import { workerPermissions } from "./worker_permissions.ts";
 
@@ -30,6 +33,10 @@ const HELP = `Trains a model on preference pairs.
   --chart              draws loss and margin as text while training and at the end
   --quiet              prints nothing but notices (on standard error) and the error that ends a run
   --json               prints every event as a line of JSON
+  --exclude-rows FILE  leaves out training rows: a number a line, or JSON lines with "row", as
+                       "deno task pairs" writes them
+  --dashboard [PORT]   serves the run's page meanwhile, and prints its link
+  --dashboard-host IP  serves it to other machines too: an address of this one, or 0.0.0.0
 
 The run's folder gets config.yaml, metrics.jsonl, checkpoints/ and, at the end, ${FINAL}/.`;
 
@@ -39,11 +46,13 @@ interface TrainArgs {
   readonly set: readonly string[];
   readonly resume: "no" | "newest" | "older";
   readonly output: "text" | "chart" | "quiet" | "json";
+  readonly excludeRows?: string;
+  readonly dashboard?: DashboardPlace;
 }
 
 function readArgs(args: string[]): TrainArgs | undefined {
   const flags = parseArgs(args, {
-    string: ["config", "output_dir", "set"],
+    string: ["config", "output_dir", "set", "exclude-rows", "dashboard", "dashboard-host"],
     boolean: ["resume", "allow-older", "chart", "quiet", "json", "help"],
     collect: ["set"],
     alias: { h: "help" },
@@ -69,6 +78,8 @@ function readArgs(args: string[]): TrainArgs | undefined {
     config: flags.config,
     outputDir: flags.output_dir,
     set: flags.set,
+    excludeRows: flags["exclude-rows"],
+    dashboard: dashboardPlace(flags.dashboard, flags["dashboard-host"]),
     resume: flags["allow-older"] ? "older" : flags.resume ? "newest" : "no",
   };
 }
@@ -117,7 +128,13 @@ export async function run(rawArgs: string[]): Promise<number> {
   const terminal = openConsole(settings.logSteps, args.output);
   const tell = (text: string) => terminal.accept({ type: "notice", text });
   const env = (name: string) => Deno.env.get(name);
-  const others = fanOut(runSinks({ parsed, settings, folder: folder.path, env, tell }));
+  const excludedRows = args.excludeRows === undefined ? [] : readExcludedRows(args.excludeRows);
+  const dashboard = args.dashboard && openDashboard(args.dashboard, folder.path, tell);
+  const report = settings.reportTo.includes("html") ? reportSink(folder.path, tell) : undefined;
+  const others = fanOut([
+    ...runSinks({ parsed, settings, folder: folder.path, env, tell }),
+    ...[report, dashboard?.sink].filter((sink) => sink !== undefined),
+  ]);
   const sinks = fanOut([terminal, others]);
   folder.notices.forEach(tell);
   const request = {
@@ -126,6 +143,7 @@ export async function run(rawArgs: string[]): Promise<number> {
     outputFolder: folder.path,
     cacheFolder: cacheFolder(),
     resume: args.resume,
+    excludedRows,
   };
   let code = 1, message: string | undefined;
   try {
@@ -133,12 +151,14 @@ export async function run(rawArgs: string[]): Promise<number> {
       permissions: workerPermissions(parsed.config, request),
       modeTimeLimit: settings.modeTimeLimit,
       events: sinks,
+      onStarted: dashboard?.onStarted,
     }));
   } finally {
     // First: they may have something to say.
     await others.close?.(code);
     terminal.close?.();
   }
+  await dashboard?.end(code);
   if (message !== undefined) console.error(message);
   return code;
 }

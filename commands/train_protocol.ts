@@ -11,7 +11,12 @@ export interface TrainRequest {
   /** Where reference values and measured kernels are kept. */
   readonly cacheFolder: string;
   readonly resume: "no" | "newest" | "older";
+  /** Training rows that are left out. */
+  readonly excludedRows: readonly number[];
 }
+
+/** What a run can be told beside its end. */
+export type RunOrder = "pause" | "resume" | "save";
 
 /** To the Worker. */
 export type TrainOrder =
@@ -21,8 +26,10 @@ export type TrainOrder =
     readonly request: TrainRequest;
     readonly watch: SharedArrayBuffer;
   }
-  /** Finish the step in progress, save and end. */
-  | { readonly type: "stop" };
+  /** Finish the step in progress, save and end; `by` is who wants that. */
+  | { readonly type: "stop"; readonly by: string }
+  /** Obeyed after the step in progress. */
+  | { readonly type: RunOrder };
 
 /** From the Worker. `end` and `failure` are the last one. */
 export type TrainAnswer =

@@ -12,9 +12,11 @@ import { evaluate } from "../trainer/evaluation.ts";
 import { planLines } from "../trainer/plan.ts";
 import { train } from "../trainer/trainer.ts";
 import type { TrainingResult } from "../trainer/run.ts";
+import type { RunControl } from "../trainer/run_control.ts";
 import { pretrainedModel } from "./model_source.ts";
 import { engineOptions, openReferences, type References } from "./references.ts";
 import { FINAL, writeRunConfig } from "./run_folder.ts";
+import { logsMargins, sampler, withGpuBytes, writeRunFacts } from "./run_record.ts";
 import { answerPrompts, sampleLines, samplePrompts } from "./samples.ts";
 import type { Session } from "./session.ts";
 import { chooseKernels } from "./tuning.ts";
@@ -28,16 +30,18 @@ export interface RunPlace {
   readonly events: Sink;
   /** When aborted, the step in progress is finished and saved. */
   readonly signal: AbortSignal;
+  readonly control?: RunControl;
 }
 
-/** Returns whether a signal stopped the run before its last step. */
+/** Returns whether the signal stopped the run before its last step. */
 export async function runSession(
   session: Session,
-  { outputFolder, cacheFolder, resume, events, signal }: RunPlace,
+  { outputFolder, cacheFolder, resume, events: outside, signal, control }: RunPlace,
 ): Promise<boolean> {
   const started = performance.now();
   const { parsed, settings, mode, modeOptions, data } = session;
   const gpu = await openGpu();
+  const events = withGpuBytes(outside, gpu);
   try {
     const kernels = await chooseKernels(gpu, session.policy.config, {
       setting: settings.kernelTuning,
@@ -45,12 +49,14 @@ export async function runSession(
       events,
     });
     const engine = await session.policy.load(gpu, engineOptions(session, { frozen: false }));
-    events.accept({ type: "plan", lines: plan(session, outputFolder, engine) });
+    const lines = plan(session, outputFolder, engine);
+    events.accept({ type: "plan", lines });
     Deno.mkdirSync(outputFolder, { recursive: true });
     const references = await openReferences(gpu, session, engine, events, {
       signal,
       folder: cacheFolder,
     });
+    const samples = sampler(outputFolder, session, engine, references, events);
     const result = await train({
       settings,
       mode,
@@ -69,7 +75,7 @@ export async function runSession(
       train: data.train,
       validation: data.validation.length > 0 ? data.validation : undefined,
       outputFolder,
-      marginLog: settings.marginLog.enabled && session.reference && session.needs.rows === "pairs"
+      marginLog: logsMargins(session)
         ? {
           folder: `${outputFolder}/${settings.marginLog.dir}`,
           sampleSize: settings.marginLog.sampleSize,
@@ -78,24 +84,34 @@ export async function runSession(
       configId: createHash("sha256").update(parsed.text).digest("hex"),
       resume,
       // Only now: a refused resume leaves the folder as it was.
-      onOpened: () => {
+      onOpened: (finished) => {
         writeRunConfig(outputFolder, parsed.text);
         kernels.save(outputFolder);
+        writeRunFacts(outputFolder, session, lines, engine);
+        samples?.begin(finished);
       },
+      onEvaluated: samples?.onEvaluated,
       events,
       signal,
+      control,
     });
-    const lines = result.summary.stopped
-      ? summaryLines(result.summary, { seconds: (performance.now() - started) / 1000 })
-      : await finish(session, engine, references, result, { outputFolder, events }, {
-        seconds: (performance.now() - started) / 1000,
+    const seconds = (performance.now() - started) / 1000;
+    const closing = result.summary.stopped
+      ? summaryLines(result.summary, { seconds, stoppedBy: stopper(signal) })
+      : await finish(session, engine, references, result, outputFolder, {
+        seconds,
         gpuBytes: gpu.peakBytes,
       });
-    events.accept({ type: "end", lines });
+    events.accept({ type: "end", lines: closing });
     return result.summary.stopped;
   } finally {
     gpu.destroy();
   }
+}
+
+/** Who stopped the run, as the abort says it: "Stopped by a signal". */
+function stopper({ reason }: AbortSignal): string | undefined {
+  return /^Stopped by (.+)$/.exec(reason instanceof Error ? reason.message : "")?.[1];
 }
 
 function plan(session: Session, outputFolder: string, engine: LlamaEngine): string[] {
@@ -133,7 +149,7 @@ async function finish(
   engine: LlamaEngine,
   references: References,
   result: TrainingResult,
-  { outputFolder, events }: Pick<RunPlace, "outputFolder" | "events">,
+  outputFolder: string,
   facts: { seconds: number; gpuBytes: number },
 ): Promise<string[]> {
   const { parsed, policy, data, settings, mode, modeOptions, lossTypes } = session;
@@ -185,14 +201,6 @@ async function finish(
   });
   const prompts = samplePrompts(session);
   const tuned = await answerPrompts(session, engine, prompts);
-  if (prompts.length > 0) {
-    const samples = prompts.map((prompt, i) => ({
-      prompt,
-      reference: references.answers[i],
-      policy: tuned[i],
-    }));
-    events.accept({ type: "samples", step: result.summary.steps, samples });
-  }
   return [
     ...sampleLines(prompts, references.answers, tuned, session.reference !== undefined),
     ...summaryLines(result.summary, { final: final?.metrics, finalFolder, ...facts }),

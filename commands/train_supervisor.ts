@@ -8,14 +8,19 @@
 import type { Sink } from "../report/events.ts";
 import { explainError } from "./exit_code.ts";
 import { explainEndless, watchCalls, watchMemory } from "./mode_watch.ts";
-import type { TrainAnswer, TrainOrder, TrainRequest } from "./train_protocol.ts";
+import type { RunOrder, TrainAnswer, TrainOrder, TrainRequest } from "./train_protocol.ts";
 
 export interface Supervision {
   readonly permissions: Deno.PermissionOptionsObject;
   /** Seconds that one call of a mode's function may take. */
   readonly modeTimeLimit: number;
   readonly events: Sink;
+  /** Gets what tells the run to pause, go on, save or stop, once the Worker is there. */
+  readonly onStarted?: (order: (name: RunOrder | "stop") => void) => void;
 }
+
+/** The exit code of a run that was stopped by its page: the same as by Ctrl-C. */
+const STOPPED = 130;
 
 const WORKER = new URL("./train_worker.ts", import.meta.url);
 
@@ -64,7 +69,7 @@ function explainUncaught({ message, filename }: ErrorEvent): Ending {
 export async function supervise(request: TrainRequest, kept: Supervision): Promise<Ending> {
   const worker = new Worker(WORKER, { type: "module", deno: { permissions: kept.permissions } });
   const send = (order: TrainOrder) => worker.postMessage(order);
-  const signals = listenForSignals(() => send({ type: "stop" }));
+  const signals = listenForSignals(() => send({ type: "stop", by: "a signal" }));
   const watch = watchMemory();
   const { promise, resolve } = Promise.withResolvers<Ending>();
   const calls = watchCalls(watch, kept.modeTimeLimit, (call) => {
@@ -75,7 +80,7 @@ export async function supervise(request: TrainRequest, kept: Supervision): Promi
     try {
       if (data.type === "opened") signals.onOpened();
       else if (data.type === "event") kept.events.accept(data.event);
-      else if (data.type === "end") resolve({ code: data.stopped ? signals.code() : 0 });
+      else if (data.type === "end") resolve({ code: data.stopped ? signals.code() || STOPPED : 0 });
       else resolve({ message: data.message, code: data.code });
     } catch (error) {
       // A sink's file cannot be written; what the Worker does until the process ends is no harm.
@@ -87,6 +92,9 @@ export async function supervise(request: TrainRequest, kept: Supervision): Promi
     resolve(explainUncaught(event));
   };
   send({ type: "start", request, watch });
+  kept.onStarted?.((name) =>
+    send(name === "stop" ? { type: "stop", by: "its page" } : { type: name })
+  );
   return await promise.finally(() => {
     calls.close();
     signals.close();

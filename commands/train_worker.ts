@@ -7,6 +7,7 @@ import { ModeError, reasonOf } from "../losses/mode_error.ts";
 import { type ModeWatch, watchMode } from "../losses/watched_mode.ts";
 import { loadMode } from "../modes/mod.ts";
 import type { Sink } from "../report/events.ts";
+import { RunOrders } from "../trainer/run_control.ts";
 import { explainError } from "./exit_code.ts";
 import { modeWatch } from "./mode_watch.ts";
 import { closeSession, openSession } from "./session.ts";
@@ -37,6 +38,7 @@ function watchedLoader(watch: ModeWatch, names: Set<string>): typeof loadMode {
 interface Outside {
   readonly events: Sink;
   readonly signal: AbortSignal;
+  readonly orders: RunOrders;
   /** Gets the names of the modes that are loaded. */
   readonly modes: Set<string>;
   onOpened(): void;
@@ -48,16 +50,17 @@ async function work(
   watch: ModeWatch,
   outside: Outside,
 ): Promise<boolean> {
-  const { events, signal, modes } = outside;
+  const { events, signal, orders, modes } = outside;
   const session = await openSession({
     config: request.config,
     overrides: request.overrides,
+    excludedRows: request.excludedRows,
     events,
     loadMode: watchedLoader(watch, modes),
   });
   try {
     outside.onOpened();
-    return await runSession(session, { ...request, events, signal });
+    return await runSession(session, { ...request, events, signal, control: orders });
   } catch (error) {
     if (signal.aborted && error === signal.reason) return true;
     throw error;
@@ -101,9 +104,11 @@ function explainRejection(reason: unknown, modes: ReadonlySet<string>) {
 function listen(scope: WorkerScope): void {
   const post = closeDoors(scope);
   const controller = new AbortController();
+  const orders = new RunOrders();
   const outside: Outside = {
     events: { accept: (event) => post({ type: "event", event }) },
     signal: controller.signal,
+    orders,
     modes: new Set(),
     onOpened: () => post({ type: "opened" }),
   };
@@ -112,7 +117,8 @@ function listen(scope: WorkerScope): void {
     post({ type: "failure", ...explainRejection(event.reason, outside.modes) });
   };
   scope.onmessage = ({ data }) => {
-    if (data.type === "stop") return controller.abort(new Error("Stopped by a signal"));
+    if (data.type === "stop") return controller.abort(new Error(`Stopped by ${data.by}`));
+    if (data.type !== "start") return orders[data.type]();
     work(data.request, modeWatch(data.watch), outside).then(
       (stopped) => post({ type: "end", stopped }),
       (error) => post({ type: "failure", ...explainError(error) }),

@@ -85,6 +85,11 @@ export function consoleSink(options: ConsoleOptions): Sink {
         case "checkpoint":
           lines.keep(`Checkpoint of step ${event.step}: ${event.path}`);
           return pace.mark();
+        case "paused":
+          return lines.keep(`Paused after step ${event.step}`);
+        case "resumed":
+          lines.keep(`Going on after step ${event.step}`);
+          return pace.mark();
       }
     },
     close() {

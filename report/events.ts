@@ -34,6 +34,8 @@ export interface StepEvent {
   readonly metrics: MetricValues;
   /** What means hide: margins (without beta) and rewards of all pairs, in no order that counts. */
   readonly distributions?: Distributions;
+  /** Bytes that the run holds on the GPU; absent where nobody counts them. */
+  readonly gpuBytes?: number;
 }
 
 export type RunEvent =
@@ -62,6 +64,8 @@ export type RunEvent =
     readonly samples: readonly AnsweredPrompt[];
   }
   | { readonly type: "checkpoint"; readonly step: number; readonly path: string }
+  /** Training waits after `step` until it is told to go on, or goes on. */
+  | { readonly type: "paused" | "resumed"; readonly step: number }
   | { readonly type: "end"; readonly lines: readonly string[] };
 
 /** A place metrics go to. */

@@ -52,11 +52,13 @@ export interface TimingOptions {
   readonly finished: number;
   /** Milliseconds, e.g. `performance.now`. */
   clock(): number;
+  /** Bytes of main memory that the process holds; absent: not written. */
+  memory?(): number;
 }
 
 /**
- * A sink that writes, for each step, the seconds since the run's start (in this process) and the
- * tokens per second of the step to `path`.
+ * A sink that writes, for each step, the seconds since the run's start (in this process), the tokens
+ * per second of the step and the bytes held in memory to `path`.
  *
  * @throws ReportFileError when the file system refuses
  */
@@ -66,7 +68,13 @@ export function timingsSink(path: string, options: TimingOptions): Sink {
   return {
     accept(event: RunEvent) {
       if (event.type === "start") clock.mark();
-      if (event.type === "step") file.append({ step: event.step, ...clock.step(event.tokens) });
+      if (event.type !== "step") return;
+      file.append({
+        step: event.step,
+        ...clock.step(event.tokens),
+        ...event.gpuBytes !== undefined && { "memory/gpu": event.gpuBytes },
+        ...options.memory && { "memory/process": options.memory() },
+      });
     },
     close: () => file.close(),
   };

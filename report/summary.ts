@@ -32,13 +32,17 @@ export interface SummaryExtras {
   readonly finalFolder?: string;
   readonly seconds?: number;
   readonly gpuBytes?: number;
+  /** Who stopped the run; absent: a signal. */
+  readonly stoppedBy?: string;
 }
 
 /** The closing summary, one fact a line. */
 export function summaryLines(summary: RunSummary, extras: SummaryExtras = {}): string[] {
   const lines: string[] = [];
   const done = summary.stopped
-    ? `Stopped by a signal after step ${summary.steps} of ${summary.totalSteps}`
+    ? `Stopped by ${
+      extras.stoppedBy ?? "a signal"
+    } after step ${summary.steps} of ${summary.totalSteps}`
     : `Finished ${summary.steps} steps`;
   const duration = extras.seconds === undefined ? "" : ` in ${durationText(extras.seconds)}`;
   lines.push(

@@ -83,7 +83,7 @@ export function parseConfig(text: string, from: ConfigSource): ParsedConfig {
   return {
     config,
     mode,
-    notices: [...choice.notices, ...split.notices, ...relations.notices, ...sinkNotice(config)],
+    notices: [...choice.notices, ...split.notices, ...relations.notices],
     text: stringify(config, { lineWidth: -1 }),
     problem: (key, words) => problemsError([{ path: key.split("."), text: words }], source),
   };
@@ -185,11 +185,4 @@ function freeze(value: unknown): unknown {
     if (member !== undefined) put(copy, key, freeze(member));
   }
   return Object.freeze(copy);
-}
-
-function sinkNotice(config: Config): string[] {
-  if (![config.report_to].flat().includes("html")) return [];
-  return [
-    '"report_to" names "html", which this version does not write; metrics.jsonl has everything',
-  ];
 }

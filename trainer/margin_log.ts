@@ -1,6 +1,7 @@
 /**
  * The margins of every pair on disk: `epoch_000/step_00001.npy` (float32) and one line a record in
- * `margins.jsonl`, in the layout and with the fields of dynamic-dpo-v1, plus `rows` and `beta_used`.
+ * `margins.jsonl`, in the layout and with the fields of dynamic-dpo-v1, plus `rows`, `beta_used` and
+ * `dropped_rows`.
  *
  * There, all micro-batches of an accumulation window share the name of one .npy, so all but the last
  * are lost; here a record is an optimizer step, or a micro-batch with a name of its own.
@@ -26,6 +27,8 @@ export interface MarginPart {
   readonly margins: Float64Array;
   /** One beta, or one for each pair; absent for a mode without one. */
   readonly beta?: number | Float64Array;
+  /** [B], weight of each pair in the loss; absent: all have one. */
+  readonly weights?: Float64Array;
 }
 
 const LINES = "margins.jsonl";
@@ -132,6 +135,9 @@ export class MarginLog {
       sample,
       rows: parts.flatMap(({ rows }) => [...rows]),
       beta_used: betas.every((beta) => beta === betas[0]) ? betas[0] : betas,
+      dropped_rows: parts.flatMap(({ rows, weights }) =>
+        [...rows].filter((_, i) => weights?.[i] === 0)
+      ),
     });
   }
 }

@@ -200,7 +200,8 @@ async function learnWindow(
     if (!hasMargins(batch)) continue;
     const margins = batchMargins(batch);
     sums.overPairs.add("margin", meanOf(margins), batch.size);
-    sums.margins.push({ rows: batch.rows, margins, beta: outcome.beta });
+    const { beta, weights } = outcome;
+    sums.margins.push({ rows: batch.rows, margins, beta, weights });
   }
   return sums;
 }

@@ -10,6 +10,7 @@ import type { TrainingDataset } from "./decision_set.ts";
 import type { MarginLogSettings } from "./margin_log.ts";
 import type { Modifiers } from "./needs.ts";
 import type { ReferenceLogps } from "./reference_cache.ts";
+import type { RunControl } from "./run_control.ts";
 import type { Shadow } from "./shadow.ts";
 
 /** The settings the loop reads. */
@@ -77,16 +78,20 @@ export interface TrainingRun {
   /** `newest`: from the newest checkpoint if there is one; `older`: a damaged one may be passed over. */
   readonly resume?: "no" | "newest" | "older";
   /**
-   * Called once everything is checked, restored and open, before the first step: only from here on
+   * Called with the finished steps once everything is checked, restored and open, before the first: only from here on
    * may a run that could have been refused change what is on disk.
    */
-  readonly onOpened?: () => void;
+  readonly onOpened?: (finished: number) => void;
   readonly events?: Sink;
   /**
    * When aborted, the step in progress and an evaluation are finished, a checkpoint is written, and
    * `train` returns.
    */
   readonly signal?: AbortSignal;
+  /** Pauses the run, and asks for checkpoints out of turn; absent: nobody does. */
+  readonly control?: RunControl;
+  /** Called after each evaluation, with the model as it was evaluated. */
+  readonly onEvaluated?: (step: number) => Promise<void>;
   /** For tests. */
   readonly operations?: FileOperations;
 }

@@ -43,7 +43,7 @@ export async function train(run: TrainingRun): Promise<TrainingResult> {
   checkRun(run);
   const loop = await Loop.open(run);
   try {
-    run.onOpened?.();
+    run.onOpened?.(loop.finished);
     return await loop.run();
   } finally {
     loop.close();
@@ -129,6 +129,11 @@ class Loop {
     this.#log.close();
   }
 
+  /** Finished steps. */
+  get finished(): number {
+    return this.#step;
+  }
+
   async run(): Promise<TrainingResult> {
     const { settings, signal } = this.#run;
     const { totalSteps } = this.#size;
@@ -140,6 +145,7 @@ class Loop {
       await this.#beginStep();
       await turnEventLoop();
       const better = await this.#evaluateWhenDue();
+      await this.#obey();
       const due = isDue(this.#step, settings.saveSteps, totalSteps) || this.#exhausted;
       if (due || signal?.aborted || (better && settings.bestModel.loadAtEnd)) await this.#save();
     }
@@ -147,6 +153,25 @@ class Loop {
     if (this.#exhausted && this.#step < totalSteps) this.#tellExhausted();
     if (!stopped && settings.bestModel.loadAtEnd && this.#best) await this.#loadBest(this.#best);
     return { summary: this.#summary(stopped), modeState: this.#modeState };
+  }
+
+  /** Saves where that was asked for, and waits as long as the run is paused. */
+  async #obey(): Promise<void> {
+    const { control, signal } = this.#run;
+    if (!control) return;
+    let waited = false;
+    // Every await is followed by a new look: orders may have come in meanwhile.
+    while (!signal?.aborted) {
+      if (control.takeSave()) await this.#save();
+      else if (!control.paused) break;
+      else if (waited) await control.changed(signal);
+      else {
+        waited = true;
+        await this.#log.finish();
+        this.#emit({ type: "paused", step: this.#step });
+      }
+    }
+    if (waited && !signal?.aborted) this.#emit({ type: "resumed", step: this.#step });
   }
 
   get #exhausted(): boolean {
@@ -230,10 +255,12 @@ class Loop {
       accumulation: 1,
     });
     this.#emit({ type: "evaluation", step: this.#step, pairs: rows, metrics });
+    if (!this.#run.signal?.aborted) await this.#run.onEvaluated?.(this.#step);
     return metrics;
   }
 
   async #save(): Promise<void> {
+    if (this.#checkpoint?.step === this.#step) return;
     await this.#log.finish();
     const positions = this.#log.sync();
     const { engine, settings, reference } = this.#run;

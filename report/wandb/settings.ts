@@ -1,7 +1,7 @@
 /** What the environment says about Weights & Biases, in the variables of its own client. */
 
 /** Where runs go unless `WANDB_BASE_URL` names a server of one's own. */
-const DEFAULT_BASE_URL = "https://api.wandb.ai";
+export const DEFAULT_BASE_URL = "https://api.wandb.ai";
 const DEFAULT_PROJECT = "dynamic-dpo";
 
 export interface WandbSettings {

@@ -57,6 +57,8 @@ const NUMERIC: readonly (readonly [string, number])[] = [
   ["f_alpha_divergence_coef", 0.7],
   ["discopop_tau", 0.1],
   ["ld_alpha", 0.5],
+  ["early_stopping_patience", 2],
+  ["early_stopping_threshold", 0.01],
   ["ref_model_mixup_alpha", 1],
   ["ref_model_sync_steps", 5],
   ["loss_weights", 2],
@@ -99,8 +101,9 @@ for (const [path, good] of NUMERIC) {
     assertEquals(value, good);
 
     // Some keys say something with a null: no bound, keep all, no weighting.
-    const mayBeNull = /max_(prompt|completion)_length|max_steps|^seed|save_total_limit|ld_alpha/
-      .test(path);
+    const mayBeNull =
+      /max_(prompt|completion)_length|max_steps|^seed|save_total_limit|ld_alpha|patience/
+        .test(path);
     const bad = [...BAD, ...(path === "loss_weights" ? ["[]", "[x]"] : ["[1]"])];
     for (const wrong of bad) {
       if (wrong === "" && (mayBeNull || path === "loss_weights")) continue;

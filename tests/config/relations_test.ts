@@ -36,7 +36,6 @@ const NOTICES: readonly (readonly [string, string])[] = [
   ["dpo_training:\n  hub_model_id: a/b", "nothing is uploaded"],
   ["beta_update:\n  beta_0: 3", '"beta_update.beta_0" (3) lies outside'],
   ["beta_dpo:\n  mode_loss: beta_dpo\n  min_beta: 0.2", '"beta_dpo.min_beta" (0.2) is above'],
-  ["report_to: [jsonl, html]", '"report_to" names "html"'],
 ];
 for (const [lines, expected] of NOTICES) {
   Deno.test(`${JSON.stringify(lines)} gives a notice`, () => {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { RunEvent } from "../../report/events.ts";
-import { wandbHost, wandbSettings } from "../../report/wandb/settings.ts";
+import { DEFAULT_BASE_URL, wandbHost, wandbSettings } from "../../report/wandb/settings.ts";
 import { wandbSink } from "../../report/wandb/sink.ts";
 import type { Pace } from "../../report/wandb/sender.ts";
 import recorded from "../goldens/wandb/requests.json" with { type: "json" };
@@ -107,7 +107,7 @@ Deno.test("the environment decides whether and where a run is sent", () => {
   assertStringIncludes(why({ WANDB_BASE_URL: "w.example", WANDB_API_KEY: KEY }), "https://");
   assertEquals(of({ WANDB_MODE: "OFFLINE", WANDB_PROJECT: "p", WANDB_ENTITY: "e" }), {
     mode: "offline",
-    baseUrl: "https://api.wandb.ai",
+    baseUrl: DEFAULT_BASE_URL,
     apiKey: undefined,
     entity: "e",
     project: "p",
@@ -117,7 +117,7 @@ Deno.test("the environment decides whether and where a run is sent", () => {
   assert(!("why" in named));
   assertEquals([named.mode, named.apiKey, named.project], ["online", KEY, "q"]);
   const host = (env: Record<string, string>) => wandbHost((key) => env[key]);
-  assertEquals(host({ WANDB_API_KEY: KEY }), "api.wandb.ai:443");
+  assertEquals(host({ WANDB_API_KEY: KEY }), `${new URL(DEFAULT_BASE_URL).host}:443`);
   const own = { WANDB_API_KEY: KEY, WANDB_BASE_URL: "http://w.example/x/" };
   assertEquals(host(own), "w.example:80");
   assertEquals(host({ ...own, WANDB_MODE: "offline" }), undefined);

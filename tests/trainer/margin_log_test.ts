@@ -14,7 +14,12 @@ Deno.test("an npy file has the bytes numpy.save writes", () => {
 });
 
 const parts = [
-  { rows: Uint32Array.of(9, 4), margins: Float64Array.of(1, -3), beta: 0.1 },
+  {
+    rows: Uint32Array.of(9, 4),
+    margins: Float64Array.of(1, -3),
+    beta: 0.1,
+    weights: Float64Array.of(1, 0),
+  },
   { rows: Uint32Array.of(2), margins: Float64Array.of(5), beta: 0.2 },
 ];
 
@@ -47,6 +52,7 @@ test("a step is one record of all its micro-batches", (folder) => {
     sample: [1, -3],
     rows: [9, 4, 2],
     beta_used: [0.1, 0.1, 0.2],
+    dropped_rows: [4],
   }]);
 });
 
