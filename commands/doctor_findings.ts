@@ -168,7 +168,7 @@ class DuplicateCounter {
     const reversed = `${prompt} ${label ?? ""} ${keyOf(texts.toReversed())}`;
     if (this.#prompts.has(prompt)) this.#counts.prompts++;
     if (this.#rows.has(row)) this.#counts.rows++;
-    else if (texts.length === 2 && this.#rows.has(reversed)) this.#counts.reversed++;
+    else if (this.#rows.has(reversed)) this.#counts.reversed++;
     this.#prompts.add(prompt);
     this.#rows.add(row);
   }

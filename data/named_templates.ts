@@ -37,11 +37,13 @@ export function chooseTemplate(
 ): ChatRenderer | undefined {
   if (setting === false) return undefined;
   const tokens = { bosToken: tokenizer.bosToken, eosToken: tokenizer.eosToken };
-  const known = Object.keys(NAMED_TEMPLATES).join(", ");
+  const owns = [...tokenizer.namedTemplates.keys()].map((name) => `, ${name}`).join("");
+  const known = Object.keys(NAMED_TEMPLATES).join(", ") + owns;
   if (setting === true) {
     if (tokenizer.chatTemplate) return tokenizer.chatTemplate;
     throw new DataError(
-      `Rendering conversations: the tokenizer of "${tokenizer.name}" has no chat template; set ` +
+      `Rendering conversations: the tokenizer of "${tokenizer.name}" has no chat template, or ` +
+        `none named "default"; set ` +
         `"dataset.chat_template" to one of ${known} or to a .jinja file, or to false`,
     );
   }
@@ -52,9 +54,8 @@ export function chooseTemplate(
   }
   const text = readFile(setting);
   if (text !== undefined) return compileChatTemplate(setting, text, tokens);
-  const owns = [...tokenizer.namedTemplates.keys()].map((name) => `, ${name}`).join("");
   throw new DataError(
     `Reading chat template "${setting}": there is no such file, and no template of that name; ` +
-      `names are ${known}${owns}`,
+      `names are ${known}`,
   );
 }

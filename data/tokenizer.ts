@@ -110,6 +110,9 @@ export function loadTokenizer(files: TokenizerFiles): TextTokenizer {
   };
 }
 
+/** Pieces whose ids are remembered, and how long such a piece may be. */
+const KNOWN_PIECES = 50_000, LONGEST_KNOWN = 256;
+
 function buildLibraryTokenizer(name: string, json: object, config: object): Tokenizer {
   try {
     // Normalizer and splitting are not asked of it, see buildEncoder.
@@ -141,7 +144,17 @@ function buildEncoder(
     file.addedNormalized.map((token) => ({ ...token, content: normalize(token.content) })),
   );
   const model = library.model!;
-  const encodePiece = (piece: string): number[] =>
+  // Most pieces are words that occur again and again.
+  const known = new Map<string, number[]>();
+  const encodePiece = (piece: string): number[] => {
+    const found = known.get(piece);
+    if (found) return found;
+    const ids = mergePiece(piece);
+    if (known.size >= KNOWN_PIECES) known.clear();
+    if (piece.length <= LONGEST_KNOWN) known.set(piece, ids);
+    return ids;
+  };
+  const mergePiece = (piece: string): number[] =>
     model([piece]).map((token) => {
       const id = file.ids.get(token);
       if (id !== undefined) return id;

@@ -26,6 +26,7 @@ Deno.test({
       "ref_name": "/no/other",
       "dataset.dataset_name": "/no/rows.jsonl",
       "dataset.validation_name": "examples/no.jsonl",
+      "dataset.chat_template": "/no/chat.jinja",
     };
     const { read, write, rest } = permissionsOf(inputs, "/no/runs/a");
     const here = Deno.realPathSync(".");
@@ -37,6 +38,7 @@ Deno.test({
         "/no/model",
         "/no/other",
         "/no/rows.jsonl",
+        "/no/chat.jinja",
         // A name below examples/ is looked for in the project as well.
         "examples/no.jsonl",
         `${here}/examples/no.jsonl`,

@@ -69,7 +69,10 @@ Deno.test("loadTokenizer() takes the default chat template, from the config or i
   assertEquals(render(named), "D");
   assertEquals(render("config", "file"), "file");
   assertEquals(render(undefined), undefined);
-  assertThrows(() => render([{ name: "tools", template: "T" }]), DataError, '"default"');
+  assertEquals(render([{ name: "tools", template: "T" }]), undefined);
+  const { namedTemplates } = tinyTokenizer({ config: { chat_template: named } });
+  assertEquals([...namedTemplates], [["tools", "T"], ["default", "D"]]);
+  assertThrows(() => render([{ name: "tools" }]), DataError, "a list of templates with");
 });
 
 Deno.test("loadTokenizer() names the file and the key that is wrong", () => {

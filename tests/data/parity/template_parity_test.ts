@@ -63,7 +63,7 @@ Deno.test("chooseTemplate() takes the model's own, one of its names, a named one
   assertEquals(text("rag"), "R");
   assertEquals(text("my.jinja", bare), "F</s>");
   assertEquals(text("chatml", bare), "<|im_start|>user\na<|im_end|>\n");
-  assertThrows(() => text(true, bare), DataError, "has no chat template; set");
+  assertThrows(() => text(true, bare), DataError, "has no chat template, or none named");
   assertThrows(
     () => text("chatlm"),
     DataError,
