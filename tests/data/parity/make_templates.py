@@ -1,6 +1,6 @@
 """Writes templates.json: conversations rendered by Python's Jinja2 as transformers sets it up.
 
-    pip install transformers jinja2; python tests/data/parity/make_templates.py
+    pip install transformers jinja2; python tests/data/parity/make_templates.py; deno fmt tests/data/parity
 
 For each template one hash of the text a conversation (with and without a generation prompt, in turn), or
 `--------` where it raised an error, and the texts of the first conversations.

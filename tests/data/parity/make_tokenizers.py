@@ -1,6 +1,6 @@
 """Writes small tokenizers of the kinds that models have, and the ids that the Rust library gives.
 
-    pip install tokenizers; python tests/data/parity/make_tokenizers.py
+    pip install tokenizers; python tests/data/parity/make_tokenizers.py; deno fmt tests/data/parity
 
 Each file in tokenizers/ has the normalizer, splitting, added tokens and post-processor of its model
 family and a vocabulary of its own, learned from Python's standard library and pieces.json. ids.json has,
