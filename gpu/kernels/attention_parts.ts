@@ -162,7 +162,8 @@ export function keyLoop(v: AttentionVariant, body: string): string {
       `let valid${i}_${u} = j + ${u}u < end && j + ${u}u <= t0 + ${i}u${near(i, u)};`
     )
   ).join("\n      ");
-  // Keys that the first query does not see, no later one does.
+  // Keys that the first query does not see, no later one does. Steps begin where they would without a
+  // window, so that no size of blocks changes a bit.
   const before = windowed
     ? `let prefix = bounds.y - bounds.x;
   let position0 = prefix + t0 - bounds.z;
@@ -172,7 +173,7 @@ export function keyLoop(v: AttentionVariant, body: string): string {
   const ranges = windowed
     ? `let first = select(bounds.z, bounds.x, phase == 0u);
     let shift = select(prefix, 0u, phase == 0u);
-    let begin = first + skipped - min(skipped, shift);
+    let begin = first + (skipped - min(skipped, shift)) / ${UNROLL}u * ${UNROLL}u;
     `
     : "";
   const begin = windowed ? "begin" : "select(bounds.z, bounds.x, phase == 0u)";

@@ -49,11 +49,37 @@ export function variantOf(h: Heads, queryBlock?: number, keyBlock?: number): Att
   return { ...v, queryBlock: queryBlock ?? v.queryBlock, keyBlock: keyBlock ?? v.keyBlock };
 }
 
+/** Where value d of a head's query (0), key (1) or value (2) lies in a fused row of a token. */
+export function fusedIndex(v: AttentionVariant, which: 0 | 1 | 2, head: number, d: number): number {
+  const { heads: H, keyValueHeads: K, headDim: D } = v;
+  if (v.fused === "heads") return (3 * head + which) * D + d;
+  return ([0, H, H + K][which] + head) * D + d;
+}
+
+/** Rows of queries, keys and values. */
+export function fuse(
+  q: Float32Array,
+  k: Float32Array,
+  v: Float32Array,
+  variant: AttentionVariant,
+): Float32Array {
+  const { heads: H, keyValueHeads: K, headDim: D } = variant, width = (H + 2 * K) * D;
+  const rows = new Float32Array(q.length / (H * D) * width);
+  for (const [which, data] of [q, k, v].entries()) {
+    const heads = which === 0 ? H : K;
+    for (const [i, value] of data.entries()) {
+      const token = Math.floor(i / (heads * D)), head = Math.floor(i / D) % heads;
+      rows[token * width + fusedIndex(variant, which as 0 | 1 | 2, head, i % D)] = value;
+    }
+  }
+  return rows;
+}
+
 export type AttentionResult = "o" | "stats" | "dq" | "dk" | "dv";
 
 /**
  * Queues forward and backward of one pack; stats is [tokens, heads] of (lse, delta). `storage` is that of
- * q, k, v and o.
+ * q, k, v and o. Of a fused variant dq, dk and dv are the same rows of all three.
  */
 export function attend(
   rig: Rig,
@@ -67,14 +93,14 @@ export function attend(
   const queries = blocksOf(pack, variant.queryBlock), keys = blocksOf(pack, variant.keyBlock);
   const queryBlocks = rig.upload(queries), keyBlocks = rig.upload(keys);
   const mask = rig.upload(pack.mask);
-  const [q, k, v] = [x.q, x.k, x.v].map((data) => rig.input(rig.store(data, storage)));
+  const matrices = variant.fused ? [fuse(x.q, x.k, x.v, variant)] : [x.q, x.k, x.v];
+  const attended = matrices.map((data) => rig.input(rig.store(data, storage)));
   const dO = rig.input(rig.upload(x.dO));
   // Results start as garbage: everything must be written.
   const garbage = (like: Float32Array) => rig.upload(like.map(() => 7e7));
   const o = rig.store(x.q.map(() => 6e4), storage),
-    dq = garbage(x.q),
-    dk = garbage(x.k),
-    dv = garbage(x.v);
+    gradients = matrices.map(garbage);
+  const [dq, dk, dv] = variant.fused ? Array<View>(3).fill(gradients[0]) : gradients;
   const stats = rig.zeros(pack.tokens * heads * 2);
   const scale = f32Bits(1 / Math.sqrt(headDim));
   const add = (
@@ -90,7 +116,7 @@ export function attend(
       operations: 1,
     }));
   rig.run((program) => {
-    const common = [mask, q, k, v];
+    const common = [mask, ...attended];
     const queryCount = queries.length / 2, keyCount = keys.length / 2;
     add(program, kernels.forward, [queryBlocks, ...common, o, stats], queryCount, heads);
     add(
@@ -102,7 +128,13 @@ export function attend(
     );
     const views = [...common, dO, stats];
     add(program, kernels.backwardQuery, [queryBlocks, ...views, dq], queryCount, heads);
-    add(program, kernels.backwardKey, [keyBlocks, ...views, dk, dv], keyCount, keyValueHeads);
+    add(
+      program,
+      kernels.backwardKey,
+      [keyBlocks, ...views, ...gradients.slice(variant.fused ? 0 : 1)],
+      keyCount,
+      keyValueHeads,
+    );
   });
   return { o, stats, dq, dk, dv };
 }

@@ -58,11 +58,11 @@ const begins = (c: Case) =>
   Array.from({ length: Math.ceil(c.width / c.chunk) }, (_, i) => i * c.chunk);
 
 /** Queues forward and backward; the gradient comes back chunk by chunk. */
-function queue(c: Case): Record<string, View> {
+function queue(c: Case, softcap?: number): Record<string, View> {
   const targets = rig.upload(c.targets), seeds = rig.upload(c.seeds);
   const running = rig.upload(new Float32Array(c.rows * 4).fill(GARBAGE));
   const logp = rig.zeros(c.rows), lse = rig.zeros(c.rows), squares = rig.zeros(c.rows);
-  const stride4 = c.chunk / 4;
+  const stride4 = c.chunk / 4, caps = softcap === undefined ? undefined : { SOFTCAP: softcap };
   const chunks = begins(c).map((begin) => ({
     logits: columns(c, begin),
     params: [c.rows, Math.min(c.chunk, c.width - begin), stride4, begin],
@@ -74,7 +74,7 @@ function queue(c: Case): Record<string, View> {
       views: (View | Input)[],
       params: number[],
     ) =>
-      program.add(kernel(rig.gpu, "log_softmax", entry, rig.inTextures), views, () => ({
+      program.add(kernel(rig.gpu, "log_softmax", entry, rig.inTextures, [], caps), views, () => ({
         params,
         groups: entry === "backward" ? perFour : perRow,
         operations: 1,
@@ -109,7 +109,7 @@ rig.test("log_softmax equals float64 at 8 shapes, 5 seeds", async () => {
   const cases = SHAPES.flatMap((shape, s) =>
     KINDS.map((kind, i) => makeCase(shape, kind, 10 * s + i))
   );
-  const found = await rig.finish(cases.map(queue));
+  const found = await rig.finish(cases.map((c) => queue(c)));
   for (const [i, c] of cases.entries()) {
     const kind = KINDS[i % 5], place = `${c.rows} x ${c.width} in ${c.chunk}, ${kind}`;
     const { logp, lse, squares } = logSoftmax(c.logits, c.targets);
@@ -133,7 +133,7 @@ rig.sameBits("log_softmax", async () => {
 rig.test("the size of a vocabulary chunk changes no bit", async () => {
   const c = makeCase([31, 1500, 256], "normal", 5);
   const sizes = [256, 512, 768, 1536].map((chunk) => ({ ...c, chunk }));
-  const found = await rig.finish(sizes.map(queue));
+  const found = await rig.finish(sizes.map((c) => queue(c)));
   for (const [i, one] of sizes.entries()) {
     assertSameBits(found[i].logp, found[0].logp, `logp in chunks of ${one.chunk}`);
     assertSameBits(found[i].squares, found[0].squares, `log sum p^2 in chunks of ${one.chunk}`);
@@ -168,4 +168,23 @@ rig.test("logits of +-1e4 give finite log-probabilities and gradients", async ()
   }
   assertEquals(gradient(found, c).every(Number.isFinite), true);
   assertEquals(found.logp[4], 0);
+});
+
+rig.test("capped logits equal float64 at 8 shapes", async () => {
+  const cap = 2.5, cases = SHAPES.map((shape, i) => makeCase(shape, "normal", 200 + i));
+  const scaled = cases.map((c) => ({ ...c, logits: c.logits.map((z) => 3 * z) }));
+  const found = await rig.finish(scaled.map((c) => queue(c, cap)));
+  for (const [i, c] of scaled.entries()) {
+    const place = `${c.rows} x ${c.width}`;
+    const capped = Float64Array.from(c.logits, (z) => cap * Math.tanh(z / cap));
+    const { logp, lse, squares } = logSoftmax(capped, c.targets);
+    for (const [name, expected] of Object.entries({ logp, lse, squares })) {
+      const bounds = { ...FORWARD, scale: 1 };
+      assertClose(found[i][name], expected, bounds, `capped logits, ${name}`, place);
+    }
+    const d = logSoftmaxBackward(capped, c.targets, c.seeds);
+    const slope = d.map((value, at) => value * (1 - (capped[at] / cap) ** 2));
+    const bounds = { ...BACKWARD, scale: 1 };
+    assertClose(gradient(found[i], c), slope, bounds, "capped logits backward", place);
+  }
 });

@@ -76,3 +76,39 @@ Deno.test("rope backward undoes rope forward, and repeats its bytes", async () =
   assertClose(back.x, c.x, FORWARD, "rope there and back");
   assertSameBits(again.x, once.x, "rope backward");
 });
+
+/** Heads of 16 of which `width` values turn, in rows of 3 heads' queries, keys and values. */
+for (const width of [4, 8, 12, 16]) {
+  for (const fused of ["blocks", "heads"] as const) {
+    rig.test(`rope of ${width} values of heads in rows by ${fused} equals float64`, async () => {
+      const tokens = 37, heads = 3, headDim = 16, rowStride = 3 * heads * headDim;
+      const c = makeCase([tokens, heads, width], "normal", width), random = new Random(width);
+      const rows = random.normals(tokens * rowStride), x = rig.upload(rows);
+      const headStride = fused === "heads" ? 3 * headDim : headDim;
+      const offset = fused === "heads" ? headDim : heads * headDim;
+      const [positions, table] = [rig.upload(c.positions), rig.upload(c.table)];
+      rig.run((program) => {
+        const place = { width, rowStride, headStride, offset };
+        const o = new Operations(rig.gpu, program, store, x);
+        o.rope({ positions, table, x, heads, headDim, sign: 1, place });
+      }, { tokens });
+      const [found] = await rig.finish([{ x }]);
+      const at = (i: number) => {
+        const head = Math.floor(i / width), token = Math.floor(head / heads);
+        return token * rowStride + offset + (head % heads) * headStride + i % width;
+      };
+      const turned = Float32Array.from({ length: tokens * heads * width }, (_, i) => rows[at(i)]);
+      const expected = Float64Array.from(rows);
+      rotate(turned, c.positions, c.table, heads, width, 1).forEach((value, i) => {
+        expected[at(i)] = value;
+      });
+      assertClose(found.x, expected, FORWARD, "rope in rows", `${width} ${fused}`);
+      const still = (values: ArrayLike<number>) => {
+        const rest = Array.from(values);
+        for (let i = 0; i < turned.length; i++) rest[at(i)] = 0;
+        return Float32Array.from(rest);
+      };
+      assertSameBits(still(found.x), still(rows), "what does not turn");
+    });
+  }
+}

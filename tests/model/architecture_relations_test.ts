@@ -92,3 +92,19 @@ for (const name of ["gemma2", "gpt2", "gpt_neox"] as const) {
     },
   );
 }
+
+for (const name of NAMES) {
+  architectureTest(name, "the memory plan covers what is allocated", async () => {
+    using folder = openModelFolder(folderOf(name));
+    for (const storage of ["f32", "f16"] as const) {
+      const before = gpu.bytes;
+      const engine = await engineOf(gpu, folder, { tokens: 2000, scored: 500, storage });
+      // All but the uniforms of programs and read-backs, which do not grow with the plan.
+      const allocated = gpu.bytes - before, { total } = engine.plan;
+      assert(allocated <= total + (1 << 16), `${allocated} bytes, planned ${total}`);
+      assert(allocated > 0.9 * total, `${allocated} bytes, planned ${total}`);
+      engine.destroy();
+      assertEquals(gpu.bytes, before);
+    }
+  });
+}

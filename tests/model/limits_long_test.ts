@@ -158,7 +158,7 @@ Deno.test("reading all weights keeps no copy on the GPU, and destroying leaves n
 
 Deno.test("the plan covers what is allocated", async () => {
   for (const headDim of [8, 128]) {
-    const config = { ...SMALL, headDim };
+    const config = withHeadDim(SMALL, headDim);
     const before = gpu.bytes;
     const engine = await engineOf(gpu, randomModel(config, 14), { tokens: 1000, scored: 500 });
     // All but the uniforms of the programs and read-backs, which do not grow with the plan.

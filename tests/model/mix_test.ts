@@ -42,8 +42,11 @@ async function together(
   return [first, second];
 }
 
-Deno.test("mixtures, sums of squares and the reference equal float64 over whole logits", async () => {
-  const [policy, reference] = await together(policyModel, otherModel);
+async function assertMixtures(policyCap: number | null, otherCap: number | null): Promise<void> {
+  const [policy, reference] = await together(
+    { ...policyModel, config: { ...config, logitSoftcap: policyCap } },
+    { ...otherModel, config: { ...config, logitSoftcap: otherCap } },
+  );
   const examples = randomPairs(7, 5, config.vocabSize);
   const found = await policy.score(examples, { logSumP2: true, epsilon: EPSILON });
   const plain = await policy.score(examples);
@@ -75,7 +78,11 @@ Deno.test("mixtures, sums of squares and the reference equal float64 over whole 
   }
   policy.destroy();
   reference.destroy();
-});
+}
+
+const MIXTURES = "mixtures, sums of squares and the reference equal float64 over whole logits";
+Deno.test(MIXTURES, () => assertMixtures(null, null));
+Deno.test(`${MIXTURES}, capped each by its own cap`, () => assertMixtures(1.5, 3));
 
 Deno.test("equal models mix to exactly themselves; small chunks give the same bits", async () => {
   const [policy, same] = await together(policyModel, policyModel);

@@ -8,6 +8,10 @@ export interface AttentionShape {
   readonly headDim: number;
   /** [tokens, 4] of (prefix begin, prefix end, own begin, query end); the last is not needed here. */
   readonly mask: Numbers;
+  /** A query sees keys less than so many positions back. */
+  readonly slidingWindow?: number;
+  /** Scores are softcap * tanh(score / softcap). */
+  readonly softcap?: number;
 }
 
 /** True when query t sees key j: `[prefix begin, prefix end)` and `[own begin, t]`. */
@@ -16,21 +20,33 @@ export function sees(mask: Numbers, t: number, j: number): boolean {
   return (j >= prefixBegin && j < prefixEnd) || (j >= ownBegin && j <= t);
 }
 
-/** q and k scaled down, dotted: the score of query t of head h and key j. */
+/** How far back from query t key j lies, positions counted along the prefix and then the own run. */
+function distance(mask: Numbers, t: number, j: number): number {
+  const [prefixBegin, prefixEnd, ownBegin] = [mask[t * 4], mask[t * 4 + 1], mask[t * 4 + 2]];
+  const inPrefix = j >= prefixBegin && j < prefixEnd;
+  const position = inPrefix ? j - prefixBegin : prefixEnd - prefixBegin + j - ownBegin;
+  return prefixEnd - prefixBegin + t - ownBegin - position;
+}
+
+/** q and k scaled down, dotted, capped: the score of query t of head h and key j. */
 function score(q: Numbers, k: Numbers, s: AttentionShape, t: number, h: number, j: number): number {
   const group = s.heads / s.keyValueHeads, kv = Math.floor(h / group);
   let dot = 0;
   for (let d = 0; d < s.headDim; d++) {
     dot += q[(t * s.heads + h) * s.headDim + d] * k[(j * s.keyValueHeads + kv) * s.headDim + d];
   }
-  return dot / Math.sqrt(s.headDim);
+  const scaled = dot / Math.sqrt(s.headDim), { softcap: cap } = s;
+  return cap === undefined ? scaled : cap * Math.tanh(scaled / cap);
 }
 
 /** Softmax weights [tokens] of query t of head h, and the log of the sum of exp(score). */
 function weights(q: Numbers, k: Numbers, s: AttentionShape, t: number, h: number) {
   const scores = Float64Array.from(
     { length: s.tokens },
-    (_, j) => sees(s.mask, t, j) ? score(q, k, s, t, h, j) : -Infinity,
+    (_, j) =>
+      sees(s.mask, t, j) && distance(s.mask, t, j) < (s.slidingWindow ?? Infinity)
+        ? score(q, k, s, t, h, j)
+        : -Infinity,
   );
   const top = Math.max(...scores);
   const exps = scores.map((x) => Math.exp(x - top));
@@ -85,7 +101,8 @@ export function attentionBackward(
       });
       const mean = p.reduce((sum, pj, j) => sum + pj * dp[j], 0);
       for (let j = 0; j < s.tokens; j++) {
-        const dScore = p[j] * (dp[j] - mean);
+        const capped = p[j] === 0 ? 0 : s.softcap ? score(q, k, s, t, h, j) / s.softcap : 0;
+        const dScore = p[j] * (dp[j] - mean) * (1 - capped ** 2);
         for (let d = 0; d < s.headDim; d++) {
           dq[atQ + d] += dScore * k[atK(j) + d] * scale;
           dk[atK(j) + d] += dScore * q[atQ + d] * scale;

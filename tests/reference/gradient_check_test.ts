@@ -1,6 +1,7 @@
 /** The float64 twins' gradients against central differences of the twins: full Jacobians. */
 import { assertEquals } from "@std/assert";
 import { assertClose, printMargins } from "../assert_close.ts";
+import { gated } from "./activation.ts";
 import { attention, attentionBackward } from "./attention.ts";
 import {
   cut,
@@ -10,6 +11,7 @@ import {
   join,
 } from "./differences.ts";
 import { gatherRows, gatherRowsBackward } from "./gather_rows.ts";
+import { layerNorm, layerNormBackward } from "./layer_norm.ts";
 import { logSoftmax, logSoftmaxBackward } from "./log_softmax.ts";
 import { linear, linearBackward } from "./matmul.ts";
 import { Random } from "./random.ts";
@@ -66,6 +68,29 @@ for (const scale of [1, 1e-2]) {
   }, scale);
 }
 
+check("layer_norm", 25, {
+  forward: (x) => layerNorm(x.subarray(0, 15), x.subarray(15, 20), x.subarray(20), 1e-5),
+  backward: (x, dy) => {
+    const { dx, dWeight, dBias } = layerNormBackward(
+      x.subarray(0, 15),
+      x.subarray(15, 20),
+      dy,
+      1e-5,
+    );
+    return join(dx, dWeight, dBias);
+  },
+});
+
+for (const kind of ["silu", "gelu", "gelu_tanh"] as const) {
+  check(`gated ${kind}`, 14, {
+    forward: (x) => gated(kind, x.subarray(0, 7), x.subarray(7), new Float64Array(7)).h,
+    backward: (x, dh) => {
+      const { dGate, dUp } = gated(kind, x.subarray(0, 7), x.subarray(7), dh);
+      return join(dGate, dUp);
+    },
+  }, 2);
+}
+
 const positions = [2, 0, 1];
 const table = [0, 0.3, 1.2, 2.5, 4, 5].flatMap((angle) => [Math.cos(angle), Math.sin(angle)]);
 check("rope", 24, {
@@ -103,17 +128,28 @@ const mask = [
   [0, 0, 5, 7],
   [0, 0, 5, 7],
 ].flat();
-for (const keyValueHeads of [2, 1]) {
-  const shape = { tokens: 7, heads: 2, keyValueHeads, headDim: 2, mask };
+for (
+  const [keyValueHeads, options] of [
+    [2, {}],
+    [1, {}],
+    [2, { slidingWindow: 3 }],
+    [1, { softcap: 1.5 }],
+  ] as const
+) {
+  const shape = { tokens: 7, heads: 2, keyValueHeads, headDim: 2, mask, ...options };
   const cuts = [28, 14 * keyValueHeads, 14 * keyValueHeads];
-  check(`attention, 2 heads on ${keyValueHeads}`, cuts.reduce((a, b) => a + b), {
-    forward: (x) => {
-      const [q, k, v] = cut(x, cuts);
-      return attention(q, k, v, shape).o;
+  check(
+    `attention, 2 heads on ${keyValueHeads} ${JSON.stringify(options)}`,
+    cuts.reduce((a, b) => a + b),
+    {
+      forward: (x) => {
+        const [q, k, v] = cut(x, cuts);
+        return attention(q, k, v, shape).o;
+      },
+      backward: (x, dO) => {
+        const [q, k, v] = cut(x, cuts), { dq, dk, dv } = attentionBackward(q, k, v, dO, shape);
+        return join(dq, dk, dv);
+      },
     },
-    backward: (x, dO) => {
-      const [q, k, v] = cut(x, cuts), { dq, dk, dv } = attentionBackward(q, k, v, dO, shape);
-      return join(dq, dk, dv);
-    },
-  });
+  );
 }
