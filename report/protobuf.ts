@@ -10,8 +10,8 @@ const encoder = new TextEncoder();
 
 /** A message under construction; fields are written in the order of the calls. */
 export class MessageWriter {
-  #bytes: number[] = [];
-  #chunks: Uint8Array[] = [];
+  #buffer = new Uint8Array(64);
+  #length = 0;
 
   /** An integer from 0 to 2^53 - 1. */
   integer(field: number, value: number): this {
@@ -22,33 +22,33 @@ export class MessageWriter {
 
   double(field: number, value: number): this {
     this.#key(field, FIXED64);
-    const bytes = new Uint8Array(8);
-    new DataView(bytes.buffer).setFloat64(0, value, true);
-    this.#bytes.push(...bytes);
+    const begin = this.#reserve(8);
+    new DataView(this.#buffer.buffer).setFloat64(begin, value, true);
     return this;
   }
 
   float(field: number, value: number): this {
     this.#key(field, FIXED32);
-    const bytes = new Uint8Array(4);
-    new DataView(bytes.buffer).setFloat32(0, value, true);
-    this.#bytes.push(...bytes);
+    const begin = this.#reserve(4);
+    new DataView(this.#buffer.buffer).setFloat32(begin, value, true);
     return this;
   }
 
   /** Doubles in the packed form of repeated fields. */
   doubles(field: number, values: readonly number[]): this {
-    const bytes = new Uint8Array(8 * values.length);
-    const view = new DataView(bytes.buffer);
+    this.#key(field, LENGTH);
+    this.#varint(8 * values.length);
+    const begin = this.#reserve(8 * values.length);
+    const view = new DataView(this.#buffer.buffer, begin);
     values.forEach((value, i) => view.setFloat64(8 * i, value, true));
-    return this.bytes(field, bytes);
+    return this;
   }
 
   bytes(field: number, value: Uint8Array): this {
     this.#key(field, LENGTH);
     this.#varint(value.length);
-    this.#flush();
-    this.#chunks.push(value);
+    const begin = this.#reserve(value.length);
+    this.#buffer.set(value, begin);
     return this;
   }
 
@@ -57,19 +57,12 @@ export class MessageWriter {
   }
 
   message(field: number, value: MessageWriter): this {
-    return this.bytes(field, value.finish());
+    return this.bytes(field, value.#buffer.subarray(0, value.#length));
   }
 
   /** The message so far. */
-  finish(): Uint8Array {
-    this.#flush();
-    const whole = new Uint8Array(this.#chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      whole.set(chunk, at);
-      at += chunk.length;
-    }
-    return whole;
+  finish(): Uint8Array<ArrayBuffer> {
+    return this.#buffer.slice(0, this.#length);
   }
 
   #key(field: number, wire: number): void {
@@ -82,16 +75,27 @@ export class MessageWriter {
     }
     // Arithmetic, not bits: steps and sizes may pass 2^32.
     while (value >= 128) {
-      this.#bytes.push(value % 128 + 128);
+      this.#byte(value % 128 + 128);
       value = Math.floor(value / 128);
     }
-    this.#bytes.push(value);
+    this.#byte(value);
   }
 
-  #flush(): void {
-    if (this.#bytes.length === 0) return;
-    this.#chunks.push(Uint8Array.from(this.#bytes));
-    this.#bytes = [];
+  #byte(value: number): void {
+    const at = this.#reserve(1);
+    this.#buffer[at] = value;
+  }
+
+  /** Makes room at the end for so many bytes; returns where they begin. */
+  #reserve(bytes: number): number {
+    const begin = this.#length;
+    this.#length += bytes;
+    if (this.#length > this.#buffer.length) {
+      const larger = new Uint8Array(Math.max(2 * this.#buffer.length, this.#length));
+      larger.set(this.#buffer.subarray(0, begin));
+      this.#buffer = larger;
+    }
+    return begin;
   }
 }
 

@@ -63,4 +63,15 @@ Deno.test("a sink that cannot be opened, or closed, is told once as well", async
   await unclosed.sink.close?.(0);
   assertEquals(unclosed.told.length, 1);
   assertStringIncludes(unclosed.told[0], "torn");
+  const broken = guarded(() => ({
+    accept: () => {
+      throw new Error("first");
+    },
+    close: () => {
+      throw new Error("second");
+    },
+  }));
+  broken.sink.accept(start);
+  await broken.sink.close?.(0);
+  assertEquals(broken.told.map((text) => text.includes("first")), [true]);
 });

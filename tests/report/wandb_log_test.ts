@@ -71,6 +71,17 @@ test("records of any size come back, from any of their beginnings", (folder) => 
   assertThrows(() => RunLog.create(log.path), ReportFileError, log.path);
 });
 
+test("where just the head of a fragment fits, the record begins with an empty one", (folder) => {
+  const log = RunLog.create(`${folder}/a`);
+  log.append(record(32768 - 7 - 7 - 7, 1));
+  assertEquals(log.position, 32761);
+  log.append(record(10, 2));
+  log.close();
+  // Length and type of the fragment: 0 bytes of a first one, as LevelDB writes it.
+  assertEquals([...Deno.readFileSync(log.path).subarray(32765, 32768)], [0, 0, 2]);
+  assertEquals([...readLog(log.path)].map(({ data }) => data.length), [32747, 10]);
+});
+
 test("a torn or damaged log is read up to there, and continued from there", (folder) => {
   const path = `${folder}/a`;
   const log = RunLog.create(path);
@@ -92,6 +103,10 @@ test("a torn or damaged log is read up to there, and continued from there", (fol
   again.append(record(50_000, 1));
   again.close();
   assertEquals(lengths(), [10, 50_000]);
+  const short = RunLog.continue(path, end);
+  short.append(record(5, 1));
+  short.close();
+  assertEquals([lengths(), Deno.statSync(path).size], [[10, 5], end + 7 + 5]);
 });
 
 test("the offline run is byte for byte the one that wandb sync took", async (folder) => {

@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { RunEvent } from "../../report/events.ts";
+import { readLog } from "../../report/wandb/log_file.ts";
+import { readRecord } from "../../report/wandb/record.ts";
 import { DEFAULT_BASE_URL, wandbHost, wandbSettings } from "../../report/wandb/settings.ts";
 import { wandbSink } from "../../report/wandb/sink.ts";
 import type { Pace } from "../../report/wandb/sender.ts";
@@ -311,6 +313,10 @@ test("a resumed run is the same run: no step twice, none missing", async (scene)
   const losses = server.history.get(run)!.map((line) => JSON.parse(line).loss);
   assertEquals(losses.slice(6), [0.5 / 7, 18, 19, 0.05]);
   assertEquals(server.ends.map((end) => end.run), [run, run]);
+  // A reader stops at the end of a run: there is one, behind all rows.
+  const kinds = [...readLog(`${folder}/wandb/${log.name}/run-${run}.wandb`)]
+    .map(({ data }) => readRecord(data).kind);
+  assertEquals([kinds.indexOf("exit"), kinds.at(-1)], [kinds.length - 1, "exit"]);
   // The sink that was killed still has its file open.
   await first.close?.(0);
 });

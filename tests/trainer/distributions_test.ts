@@ -16,10 +16,10 @@ Deno.test("rewards are beta times policy minus reference, with one beta or one f
     size: 2,
     rows: Uint32Array.of(0, 1),
     chosen: side([-1, -2], [-3, -3]),
-    rejected: side([-5, -4], [-1, -4]),
+    rejected: side([-5, -4], [-1, -6]),
   };
   const each = pairRewards(batch, Float64Array.of(0.5, 3))!;
-  assertEquals([[...each.chosen], [...each.rejected]], [[1, 3], [-2, 0]]);
+  assertEquals([[...each.chosen], [...each.rejected]], [[1, 3], [-2, 6]]);
   const one = pairRewards(batch, 0.5)!;
   const both = joined([one, each])!;
   assertEquals([...both["rewards/chosen"]], [1, 0.5, 1, 3]);
