@@ -44,6 +44,15 @@ async function linkOf(stdout: ReadableStream<Uint8Array<ArrayBuffer>>) {
   return { link, rest };
 }
 
+/** For a test that has failed: a run that has ended, as it should, cannot be killed. */
+function endIfRunning(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
+}
+
 /** All charts agree with the files, which the run is not writing at the moment. */
 async function assertCharts(page: Page, run: string): Promise<void> {
   const files = ["logs/beta_dpo_margins/margins.jsonl", "timings.jsonl", "metrics.jsonl"];
@@ -107,12 +116,7 @@ Deno.test({
           await follow(page, run, link);
           output = await rest;
         } finally {
-          try {
-            child.kill("SIGKILL");
-          } catch (error) {
-            // It has ended, as it should.
-            if (!(error instanceof TypeError)) throw error;
-          }
+          endIfRunning(child);
         }
         const [{ code }, errors] = await Promise.all([child.status, child.stderr.text()]);
         assertEquals([code, errors.includes("Error")], [130, false], errors);

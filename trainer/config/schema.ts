@@ -210,7 +210,9 @@ export const configSchema = z.strictObject({
     ["jsonl"],
     "Where metrics go beside the terminal",
   ),
-  samples: samplesSection.prefault({}).describe("Held-out prompts answered at the end"),
+  samples: samplesSection.prefault({}).describe(
+    "Held-out prompts answered after each evaluation and at the end",
+  ),
   risk_test: riskTestSection.optional().describe("Mode risk: the test"),
   beta_update: betaUpdateSection.optional().describe("Mode risk: how beta answers"),
   margin_log: marginLogSection.optional().describe("Files with the margin of every pair"),
