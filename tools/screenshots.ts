@@ -3,7 +3,8 @@
  *
  *     deno run -A tools/screenshots.ts RUN
  *
- * RUN is a finished run with `report.html` and `pairs.html`; needs Chromium.
+ * RUN is a finished run with `report.html` and `pairs.html`; needs Chromium. The committed pictures were
+ * reduced to 128 colours afterwards.
  *
  * @module
  */
