@@ -41,7 +41,8 @@ export function drawLevels(plot, levels, stroke) {
     ctx.stroke();
     ctx.font = `${11 * devicePixelRatio}px sans-serif`;
     ctx.textAlign = "right";
-    ctx.fillText(label, bbox.left + bbox.width - 4, y - 4 * devicePixelRatio);
+    ctx.textBaseline = "bottom";
+    ctx.fillText(label, bbox.left + bbox.width - 4, y - 3 * devicePixelRatio);
     ctx.restore();
   }
 }

@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import uPlotScript from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
+import uPlotLicense from "uplot/LICENSE" with { type: "text" };
 import uPlotStyle from "uplot/dist/uPlot.min.css" with { type: "text" };
 import chartScript from "./chart.js" with { type: "text" };
 import marksScript from "./chart_marks.js" with { type: "text" };
@@ -56,7 +57,8 @@ const MODULES = [
   pageScript,
 ];
 
-const SCRIPT = uPlotScript + '\n(() => {\n"use strict";\n' + MODULES.map(inlined).join("\n") +
+const SCRIPT = `/*! uPlot:\n${uPlotLicense}*/\n` + uPlotScript + '\n(() => {\n"use strict";\n' +
+  MODULES.map(inlined).join("\n") +
   "\n})();";
 
 const STYLE = uPlotStyle + "\n" + style;

@@ -210,7 +210,9 @@ export const configSchema = z.strictObject({
     "Where metrics go beside the terminal and metrics.jsonl. Without it wandb where the training " +
       "section names a project for it and the environment has WANDB_API_KEY, else nowhere",
   ),
-  samples: samplesSection.prefault({}).describe("Held-out prompts answered at the end"),
+  samples: samplesSection.prefault({}).describe(
+    "Held-out prompts answered after each evaluation and at the end",
+  ),
   risk_test: riskTestSection.optional().describe("Mode risk: the test"),
   beta_update: betaUpdateSection.optional().describe("Mode risk: how beta answers"),
   margin_log: marginLogSection.optional().describe("Files with the margin of every pair"),

@@ -234,7 +234,7 @@ export const optimizerSection = z.strictObject({
   alpha: byDefault(real({ min: 0, below: 1 }), 0.99, "RMSprop: smoothing of squared gradients"),
 });
 
-/** Held-out prompts that reference and policy answer at the end. */
+/** Held-out prompts that reference and policy answer after each evaluation and at the end. */
 export const samplesSection = z.strictObject({
   prompts: byDefault(whole({ min: 0, max: 1000 }), 4, "Number of prompts; 0 shows none"),
   max_new_tokens: byDefault(whole({ min: 1, max: 65536 }), 48, "Longest answer shown, in tokens"),
