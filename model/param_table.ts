@@ -2,7 +2,7 @@
 import { ModelError, quoted } from "./error.ts";
 import { type Architecture, attentionWidths } from "./architecture.ts";
 import { elementCount } from "./safetensors_header.ts";
-import { philox } from "./philox.ts";
+import { philox, streamOf } from "./philox.ts";
 
 /** A parameter of the model under its name in the file. */
 export interface ParameterSpec {
@@ -101,8 +101,7 @@ export function initParameter(
   const values = new Float32Array(elementCount(shape));
   if (start === "zeros") return values;
   if (start === "ones") return values.fill(1);
-  const key = [seed >>> 0, Math.floor(seed / 2 ** 32)] as const;
-  const stream = [hash(name, 0x811c9dc5), hash(name, 0x01234567)] as const;
+  const { key, stream } = streamOf(name, seed);
   const bits = new Uint32Array(4);
   for (let i = 0; i < values.length; i += 4) {
     const block = i / 4;
@@ -116,11 +115,4 @@ export function initParameter(
     }
   }
   return values;
-}
-
-/** FNV-1a over UTF-16 units: spreads parameter names over the counter space. */
-function hash(text: string, start: number): number {
-  let h = start;
-  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
-  return h >>> 0;
 }

@@ -38,3 +38,18 @@ function multiplyHigh(a: number, b: number): number {
   // Each product is below 2^32 and the sums below 2^53; only the last result is cut to 32 bits.
   return (aHigh * bHigh + Math.floor(middle / 65536) + Math.floor(carry / 65536)) | 0;
 }
+
+/** Key and counter words of the random numbers of a parameter: they depend on seed and name only. */
+export function streamOf(name: string, seed: number) {
+  return {
+    key: [seed >>> 0, Math.floor(seed / 2 ** 32)] as const,
+    stream: [hash(name, 0x811c9dc5), hash(name, 0x01234567)] as const,
+  };
+}
+
+/** FNV-1a over UTF-16 units: spreads parameter names over the counter space. */
+function hash(text: string, start: number): number {
+  let h = start;
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
+  return h >>> 0;
+}
