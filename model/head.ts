@@ -250,6 +250,7 @@ export class Head {
           ldc: C,
         },
       });
+      if (!o.trains(this.#weightName())) continue;
       o.matmul({
         form: "TN",
         init: "output",

@@ -62,6 +62,7 @@ export function transposedLinearBackward(
       c: v.dx,
       shape: { m: v.rows, n, k: out, ...shape },
     });
+    if (!o.trains(`${name}.weight`)) continue;
     o.matmul({
       form: "TN",
       init: "output",
@@ -71,7 +72,7 @@ export function transposedLinearBackward(
       shape: { m: n, n: out, k: v.rows, lda: input, ldb: out, ldc: out },
     });
   }
-  if (o.has(`${name}.bias`)) o.sumColumns(`${name}.bias`, v.dy, v.rows);
+  o.biasBackward(name, v.dy, v.rows);
 }
 
 /** What an MLP's activation reads: of a plain one only `up`, of a fused one only `gateUp` [T, 2F]. */

@@ -22,6 +22,7 @@ import { ModelError } from "./error.ts";
 import type { Architecture } from "./architecture.ts";
 import { generateGreedy } from "./greedy.ts";
 import { buildParts, destroyParts, type EngineParts } from "./llama_parts.ts";
+import { adapterList, initAdapter, type LoraSettings } from "./lora.ts";
 import type { MemoryPlan, MemoryRequest } from "./memory.ts";
 import type { Optimizer } from "./optimizer.ts";
 import {
@@ -42,7 +43,13 @@ const ENGINE_VERSION = 1;
 
 const LEAST_LOGPS_BYTES = 1 << 16;
 
+/** Adapters, and the seed that they start with. */
+export interface LoraOptions extends LoraSettings {
+  readonly seed: number;
+}
+
 export interface LlamaOptions extends MemoryRequest {
+  readonly lora?: LoraOptions;
   /** An example's prompt is run once for all its answers. */
   readonly sharePrompt: boolean;
 }
@@ -88,9 +95,17 @@ export class LlamaEngine implements TrainingEngine {
         engine.#parts.weights.write(name, await parameter(name, shape));
         await gpu.settleWrites();
       }
+      if (options.lora) engine.#startAdapters(options.lora);
       engine.#parts.halves?.refresh();
       return engine;
     });
+  }
+
+  /** New adapters: the model is its base. */
+  #startAdapters(lora: LoraOptions): void {
+    for (const spec of adapterList(this.#config, lora)) {
+      this.#parts.trained.write(spec.name, initAdapter(spec, lora));
+    }
   }
 
   get adapterName(): string {
@@ -108,9 +123,12 @@ export class LlamaEngine implements TrainingEngine {
     return this.#gpu.capabilities.bindingLimit;
   }
 
-  /** Names and shapes of all parameters. */
+  /** Names and shapes of what is trained: all parameters, or the adapters'. */
   get parameterShapes(): ReadonlyMap<string, readonly number[]> {
-    return new Map(parameterList(this.#config).map(({ name, shape }) => [name, shape]));
+    const { parameters } = this.#parts.trained.layout;
+    const { lora } = this.#options;
+    const list = lora ? adapterList(this.#config, lora) : parameterList(this.#config);
+    return new Map(list.map(({ name }) => [name, parameters.get(name)!.shape]));
   }
 
   get maxSequenceLength(): number {
@@ -209,6 +227,11 @@ export class LlamaEngine implements TrainingEngine {
    * @throws ModelError when the models differ in a shape
    */
   blend(other: LlamaEngine, alpha: number): void {
+    if (this.#parts.adapters || other.#parts.adapters) {
+      throw new ModelError(
+        "Cannot move the reference towards the policy: adapters are trained, and the reference has none",
+      );
+    }
     const [own, its] = [this.parameterShapes, other.parameterShapes];
     for (const [name, shape] of own) {
       if (String(its.get(name)) === String(shape) && its.size === own.size) continue;
@@ -327,7 +350,7 @@ export class LlamaEngine implements TrainingEngine {
   }
 
   weights(): AsyncIterable<NamedTensor> {
-    return this.#parts.weights.tensors();
+    return this.#parts.trained.tensors();
   }
 
   async *moments(): AsyncIterable<NamedTensor> {
@@ -347,7 +370,7 @@ export class LlamaEngine implements TrainingEngine {
         const set = this.#momentsOf(name).expAvg;
         if (!set) throw new ModelError(`Cannot restore "${name}": the optimizer keeps none`);
         set.write(name.slice("exp_avg.".length), data);
-      } else this.#parts.weights.write(name, data);
+      } else this.#parts.trained.write(name, data);
       await this.#gpu.settleWrites();
     }
     this.#parts.halves?.refresh();

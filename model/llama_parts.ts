@@ -4,6 +4,7 @@ import { InputTextures } from "../gpu/input_textures.ts";
 import { attentionVariant } from "../gpu/kernels/attention.ts";
 import { readsTextures } from "../gpu/tuning.ts";
 import { Activations } from "./activations.ts";
+import { adapterLayout, Adapters } from "./adapters.ts";
 import { ChunkInputs } from "./chunk_inputs.ts";
 import { Decoder } from "./decoder.ts";
 import { ModelError } from "./error.ts";
@@ -20,6 +21,9 @@ import { layOut, SlabSet } from "./slabs.ts";
 export interface EngineParts {
   readonly plan: MemoryPlan;
   readonly weights: SlabSet;
+  readonly adapters: Adapters | undefined;
+  /** What an optimizer moves and checkpoints hold: the weights, or the adapters'. */
+  readonly trained: SlabSet;
   /** Where weights are stored as f16 for products: to be refreshed when they change. */
   readonly halves: HalfWeights | undefined;
   /** Absent for a frozen model, like the optimizer. */
@@ -50,7 +54,14 @@ export function buildParts(gpu: Gpu, config: Architecture, request: MemoryReques
   const { optimizer: kind, beside, storage = "f32" } = request;
   const trainable = kind !== undefined;
   const weights = new SlabSet(gpu, layout, "weights");
-  const gradients = trainable ? new SlabSet(gpu, layout, "gradients") : undefined;
+  const { lora } = request;
+  if (lora && storage === "f16") {
+    throw new ModelError('Cannot train adapters with "storage_dtype: float16": use "float32"');
+  }
+  const adapters = lora &&
+    new Adapters(gpu, adapterLayout(gpu, config, lora), lora, capacity.tokens);
+  const trained = adapters?.weights ?? weights;
+  const gradients = trainable ? new SlabSet(gpu, trained.layout, "gradients") : undefined;
   const slots = { config, layout, capacity, trainable, beside, storage };
   const textures = readsTextures(gpu)
     ? new InputTextures(gpu, inputSlots(slots), halfInputSlots(slots))
@@ -59,17 +70,20 @@ export function buildParts(gpu: Gpu, config: Architecture, request: MemoryReques
   const halves = storage === "f16"
     ? new HalfWeights(gpu, config, weights, trainable ? textures : undefined)
     : undefined;
-  const optimizer = trainable ? new Optimizer(gpu, weights, gradients!, kind, textures) : undefined;
+  const optimizer = trainable ? new Optimizer(gpu, trained, gradients!, kind, textures) : undefined;
   const updates = optimizer && new Updates(gpu, optimizer, gradients!);
   const mixes = beside !== undefined;
   const activations = new Activations(gpu, config, capacity, { levels, mixes, storage });
   const variant = attentionVariant(headDim, numAttentionHeads, numKeyValueHeads);
   const inputs = new ChunkInputs(gpu, config, capacity, variant);
-  const store = { weights, halves, gradients, textures };
+  const store = { weights, halves, gradients, adapters, textures };
   const decoder = new Decoder(gpu, config, store, activations, inputs.views, capacity);
   // Its product reads whole parts of the vocabulary, for which there is no texture.
   const logits = new Logits(gpu, config, { weights, halves }, activations.last);
-  const parts = { plan, weights, halves, gradients, optimizer, updates, textures };
+  const parts = {
+    ...{ plan, weights, adapters, trained, halves },
+    ...{ gradients, optimizer, updates, textures },
+  };
   return { ...parts, activations, inputs, decoder, logits };
 }
 
@@ -82,6 +96,7 @@ export function destroyParts(parts: EngineParts): void {
   parts.optimizer?.destroy();
   parts.gradients?.destroy();
   parts.halves?.destroy();
+  parts.adapters?.destroy();
   parts.weights.destroy();
   parts.textures?.destroy();
 }

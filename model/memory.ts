@@ -13,10 +13,12 @@ import {
   vocabularyChunk,
   widestRow,
 } from "./activations.ts";
+import { adapterBytesPerToken, adapterLayout } from "./adapters.ts";
 import type { OptimizerSettings } from "./engine.ts";
 import { type Architecture, rotaries } from "./architecture.ts";
 import { halfWeightBytes } from "./half_weights.ts";
 import { halfInputSlots, inputSlots, type SlotRequest } from "./input_slots.ts";
+import type { LoraSettings } from "./lora.ts";
 import { momentBytes } from "./optimizer.ts";
 import { parameterList } from "./param_table.ts";
 import { type Level, type Recompute, recomputeChoices } from "./recompute.ts";
@@ -39,13 +41,15 @@ export interface MemoryRequest {
   readonly beside?: Architecture;
   /** How values are stored that may be f16 (`activations.ts`, `half_weights.ts`). Absent: f32. */
   readonly storage?: Storage;
+  /** Only adapters are trained, the weights are frozen. Absent: all weights are trained. */
+  readonly lora?: LoraSettings;
 }
 
 export interface MemoryPlan {
   readonly capacity: Capacity;
   /** What each layer's backward pass computes again; absent for a frozen model. */
   readonly levels: readonly Level[] | undefined;
-  /** Bytes by purpose; weights with their copies of f16. */
+  /** Bytes by purpose; weights with their copies of f16, and with adapters. */
   readonly weights: number;
   readonly gradients: number;
   readonly moments: number;
@@ -157,9 +161,11 @@ export function planMemory(
 ): MemoryPlan {
   const { optimizer, beside: other, budget, storage = "f32" } = request;
   const copies = (config: Architecture) => storage === "f16" ? halfWeightBytes(gpu, config) : 0;
-  const weights = layout.bytes + copies(config);
-  const gradients = optimizer ? layout.bytes : 0;
-  const moments = optimizer ? momentBytes(layout, optimizer) : 0;
+  const adapters = request.lora && adapterLayout(gpu, config, request.lora);
+  const weights = layout.bytes + copies(config) + (adapters?.bytes ?? 0);
+  const trained = adapters ?? layout;
+  const gradients = optimizer ? trained.bytes : 0;
+  const moments = optimizer ? momentBytes(trained, optimizer) : 0;
   const chunk = vocabularyChunk(config.vocabSize);
   const { bindingLimit, offsetAlignment } = gpu.capabilities;
   const otherLayout = other && layOut(parameterList(other), bindingLimit, offsetAlignment);
@@ -177,6 +183,7 @@ export function planMemory(
   const trainable = optimizer !== undefined;
   const ownBytes = (levels: Levels, size: Size) =>
     chunkBytes(config, chunk, levels, storage, size) +
+    (request.lora ? size.tokens * adapterBytesPerToken(request.lora) : 0) +
     textures({ config, layout, trainable, beside: other }, size);
   const bytes = (levels: Levels, size: Size) => ownBytes(levels, size) + otherBytes(size);
 

@@ -23,6 +23,7 @@ export function addLinear(
 ): void {
   if (config.names.transposed) transposedLinear(o, name, x, y, rows, residual);
   else o.linear(name, x, y, rows, residual);
+  o.store.adapters?.forward(o, name, x, y, rows);
 }
 
 /** The backward pass of `addLinear`; `first` starts dx at zero. */
@@ -34,6 +35,7 @@ export function addLinearBackward(
 ): void {
   if (config.names.transposed) transposedLinearBackward(o, name, { ...v, rows });
   else o.linearBackward(name, { ...v, rows });
+  o.store.adapters?.backward(o, name, { ...v, rows });
 }
 
 export class MlpBlock {

@@ -78,6 +78,7 @@ function normWeightBackward(
   name: string,
   v: { x: View; inv: View; dy: View; rows: Extent; eps: number },
 ): void {
+  if (!o.trains(`${name}.weight`)) return;
   const weight = o.parameter(`${name}.weight`);
   const { columns } = weight, width4 = columns / 4;
   const x = rowsOf(v.x, v.rows, columns), dy = rowsOf(v.dy, v.rows, columns);
@@ -136,7 +137,7 @@ export function addNormBackward(
   if (kind !== "layer") return rmsNormBackward(o, name, { ...v, plusOne: kind === "rms_one_plus" });
   if (!v.dx) throw new Error("A layer norm's gradient is added to the residual's");
   normWeightBackward(o, "layer_norm", name, v);
-  o.sumColumns(`${name}.bias`, v.dy, v.rows);
+  o.biasBackward(name, v.dy, v.rows);
   const { columns } = o.parameter(`${name}.weight`), width4 = columns / 4;
   const views = [
     rowsOf(v.x, v.rows, columns),

@@ -15,6 +15,7 @@ import {
   type View,
 } from "../gpu/program.ts";
 import { addProduct, type Extent, extent, type Product } from "../gpu/product.ts";
+import type { Adapters } from "./adapters.ts";
 import type { HalfWeights } from "./half_weights.ts";
 import type { Parameter, Part, SlabSet } from "./slabs.ts";
 
@@ -28,7 +29,9 @@ export interface ParameterStore {
   readonly weights: SlabSet;
   /** What products read instead, where weights are stored as f16. */
   readonly halves?: HalfWeights;
+  /** Of what is trained: all weights, or the adapters'. */
   readonly gradients?: SlabSet;
+  readonly adapters?: Adapters;
   readonly textures?: InputTextures;
 }
 
@@ -60,6 +63,11 @@ export class Operations {
 
   has(name: string): boolean {
     return this.store.weights.layout.parameters.has(name);
+  }
+
+  /** Whether a parameter of the model has a gradient. */
+  trains(name: string): boolean {
+    return this.gradients().layout.parameters.has(name);
   }
 
   gradients(): SlabSet {
@@ -136,6 +144,7 @@ export class Operations {
           shape: { m: v.rows, n: K, k: n, lda: N, ldb: K, ldc: K },
         });
       }
+      if (!this.trains(`${name}.weight`)) continue;
       this.matmul({
         form: "TN",
         init: "output",
@@ -145,7 +154,13 @@ export class Operations {
         shape: { m: n, n: K, k: v.rows, lda: N, ldb: K, ldc: K },
       });
     }
-    if (this.has(`${name}.bias`)) this.sumColumns(`${name}.bias`, v.dy, v.rows);
+    this.biasBackward(name, v.dy, v.rows);
+  }
+
+  /** dbias += column sums of dy, where there is a bias that is trained. */
+  biasBackward(name: string, dy: View, rows: Extent): void {
+    const bias = `${name}.bias`;
+    if (this.has(bias) && this.trains(bias)) this.sumColumns(bias, dy, rows);
   }
 
   /** Adds the sums of the columns of `from` [rows, width] to the gradient of a vector. */
@@ -271,6 +286,7 @@ export class Operations {
     dOut: View,
     distinct: "ids" | "distinctPositions" = "ids",
   ): void {
+    if (!this.trains(name)) return;
     const table = this.parameter(name);
     const width4 = table.columns / 4;
     for (const part of table.parts) {
