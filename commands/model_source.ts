@@ -4,6 +4,7 @@ import type { ChatRenderer } from "../data/chat_template.ts";
 import { chooseTemplate } from "../data/named_templates.ts";
 import { loadTokenizer, type TextTokenizer } from "../data/tokenizer.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { readAdapter, storedTensors } from "../model/adapter_files.ts";
 import { ModelError } from "../model/error.ts";
 import { LlamaEngine, type LlamaOptions } from "../model/llama.ts";
 import type { Architecture } from "../model/architecture.ts";
@@ -64,6 +65,26 @@ export function pretrainedModel(dir: string): ModelSource {
     load: (gpu, options) => LlamaEngine.create(gpu, folder.config, options, parameter),
     parameter,
     close: () => folder.close(),
+  };
+}
+
+/**
+ * A base model with an adapter over it: loaded with the base's weights frozen, and the adapter's values
+ * put in.
+ */
+export function adaptedModel(dir: string, base: ModelSource): ModelSource {
+  const adapter = readAdapter(dir, base.config);
+  return {
+    ...base,
+    dir,
+    notices: [...base.notices, ...adapter.notices],
+    identity: () => `${base.identity()} with adapter ${adapter.identity}`,
+    async load(gpu, options) {
+      // The seed is of no use: every value is put in.
+      const engine = await base.load(gpu, { ...options, lora: { ...adapter.settings, seed: 0 } });
+      await engine.restore(storedTensors(base.config, adapter));
+      return engine;
+    },
   };
 }
 

@@ -2,7 +2,7 @@
 import type { TokenizedDataset } from "../data/load.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Storage } from "../gpu/storage.ts";
-import type { LlamaEngine, LlamaOptions } from "../model/llama.ts";
+import type { LlamaEngine, LlamaOptions, LoraOptions } from "../model/llama.ts";
 import type { Sink } from "../report/events.ts";
 import {
   cachedReference,
@@ -25,6 +25,12 @@ function storageOf({ storageDtype }: Session["settings"]): Storage {
   return storageDtype === "float16" ? "f16" : "f32";
 }
 
+/** The adapters to train: those of the adapter that they start from, else the config's. */
+function loraOptions({ settings, adapter }: Session): LoraOptions | undefined {
+  const lora = adapter?.settings ?? settings.lora;
+  return lora && { ...lora, seed: settings.dataSeed };
+}
+
 /** The engine's options for a session: the chunk holds a whole decision set if memory allows. */
 export function engineOptions(
   session: Session,
@@ -42,6 +48,7 @@ export function engineOptions(
     tokens: Math.max(sizes.tokens, samples),
     leastTokens: Math.max(sizes.leastTokens, samples),
     optimizer: frozen ? undefined : settings.optimizer.kind,
+    lora: frozen ? undefined : loraOptions(session),
     recompute: checkpointing === "auto" ? "auto" : checkpointing ? "all" : "none",
     sharePrompt,
     storage: storageOf(settings),

@@ -8,6 +8,12 @@ import { ModeError } from "../losses/mode_error.ts";
 import { readOptions } from "../losses/options.ts";
 import { type PairLossChoice, pairLossNamed } from "../losses/pair_loss.ts";
 import { pairLosses } from "../losses/pair_losses.ts";
+import {
+  type Adapter,
+  ADAPTER_CONFIG,
+  isAdapterFolder,
+  readAdapter,
+} from "../model/adapter_files.ts";
 import type { TokenizedExample } from "../model/engine.ts";
 import { packedLength, scoredLength } from "../model/pack.ts";
 import { builtInModes, loadMode } from "../modes/mod.ts";
@@ -25,6 +31,7 @@ import { askedExamples } from "../trainer/score_set.ts";
 import { pairLossShadow, type Shadow, shadowProblem } from "../trainer/shadow.ts";
 import { findConfig, findInput } from "./find_config.ts";
 import {
+  adaptedModel,
   modelDir,
   type ModelSource,
   openTemplate,
@@ -47,6 +54,8 @@ export interface Session {
   /** Modes and pair losses that look on in training. */
   readonly shadows: readonly Shadow[];
   readonly policy: ModelSource;
+  /** What the policy's adapters start from; absent: from nothing, or there are none. */
+  readonly adapter?: Adapter;
   /** Absent when the mode needs no reference; `policy` itself when both are the same weights. */
   readonly reference?: ModelSource;
   readonly tokenizer: TextTokenizer;
@@ -94,12 +103,19 @@ export async function openSession(request: SessionRequest): Promise<Session> {
 
   const policyDir = await modelDir(request.model ?? config.policy_name, "policy_name");
   const random = config.init === "random" && request.model === undefined;
-  const policy = random ? randomModel(policyDir, settings.dataSeed) : pretrainedModel(policyDir);
+  const adapted = request.model !== undefined && isAdapterFolder(policyDir);
+  const baseDir = adapted ? await modelDir(config.policy_name, "policy_name") : policyDir;
+  const base = random ? randomModel(baseDir, settings.dataSeed) : pretrainedModel(baseDir);
+  const policy = adapted ? adaptedModel(policyDir, base) : base;
   policy.notices.forEach(notice);
   const reference = needs.reference === "none"
     ? undefined
     : await openReference(config.ref_name ?? config.policy_name, policy, random);
-  const tokenizer = openTokenizer(policyDir);
+  const adapter = settings.lora?.from === undefined
+    ? undefined
+    : readAdapter(await adapterDir(settings.lora.from), policy.config);
+  adapter?.notices.forEach(notice);
+  const tokenizer = openTokenizer(baseDir);
   const data = await openData(parsed, settings, needs, {
     tokenizer,
     contextLength: Math.min(
@@ -120,10 +136,20 @@ export async function openSession(request: SessionRequest): Promise<Session> {
     needs,
     shadows,
     policy,
+    adapter,
     reference,
     tokenizer,
     data,
   };
+}
+
+async function adapterDir(name: string): Promise<string> {
+  const place = await findInput(name);
+  if (place !== undefined && isAdapterFolder(toPath(place))) return toPath(place);
+  throw new ConfigError(
+    `Cannot find the adapter "${name}" of "lora.adapter_name_or_path": ` +
+      (place === undefined ? "there is no such folder" : `it has no ${ADAPTER_CONFIG}`),
+  );
 }
 
 async function openMode(

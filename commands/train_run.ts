@@ -4,7 +4,10 @@
  */
 import { createHash } from "node:crypto";
 import { openGpu } from "../gpu/device.ts";
+import { storedTensors, writeAdapter } from "../model/adapter_files.ts";
+import type { Architecture } from "../model/architecture.ts";
 import type { LlamaEngine } from "../model/llama.ts";
+import { adapterList, loraModules, loraScale, type LoraSettings } from "../model/lora.ts";
 import { writeModelFolder } from "../model/model_folder.ts";
 import type { Sink } from "../report/events.ts";
 import { summaryLines } from "../report/summary.ts";
@@ -56,6 +59,9 @@ export async function runSession(
       signal,
       folder: cacheFolder,
     });
+    const { adapter } = session;
+    // Only now: the reference is the model without it.
+    if (adapter) await engine.restore(storedTensors(session.policy.config, adapter));
     const samples = sampler(outputFolder, session, engine, references, events);
     const result = await train({
       settings,
@@ -68,10 +74,10 @@ export async function runSession(
       reference: references.train,
       validationReference: references.validation,
       identities: {
-        policy: session.policy.identity(),
+        policy: session.policy.identity() + (adapter ? ` with adapter ${adapter.identity}` : ""),
         reference: session.reference?.identity(),
       },
-      policyIsReference: session.reference === session.policy,
+      policyIsReference: session.reference === session.policy && !adapter,
       train: data.train,
       validation: data.validation.length > 0 ? data.validation : undefined,
       outputFolder,
@@ -119,10 +125,12 @@ function plan(session: Session, outputFolder: string, engine: LlamaEngine): stri
   const { total, capacity, largestBinding, levels } = engine.plan;
   return [
     `Model: ${policy.dir}${parsed.config.init === "random" ? " (random weights)" : ""}; ` +
-    `arithmetic and checkpoints in f32, ${FINAL}/ in ${parsed.config.precision}` +
+    `arithmetic and checkpoints in f32, ${FINAL}/ in ` +
+    (engine.lora ? "f32" : parsed.config.precision) +
     (settings.storageDtype === "float16"
       ? "; activations and the weights of products are stored as f16"
       : ""),
+    ...engine.lora ? [adapterLine(policy.config, engine.lora)] : [],
     `Output: ${outputFolder}`,
     ...planLines({
       settings,
@@ -143,36 +151,48 @@ function plan(session: Session, outputFolder: string, engine: LlamaEngine): stri
   ];
 }
 
-/** Writes the tuned model, evaluates it as written and shows answers; returns the closing lines. */
-async function finish(
+function adapterLine(config: Architecture, lora: LoraSettings): string {
+  const modules = loraModules(config, lora).length;
+  const parameters = adapterList(config, lora, lora.rank)
+    .reduce((sum, { shape }) => sum + shape[0] * shape[1], 0);
+  return `Adapters: rank ${lora.rank}, scale ${loraScale(lora)}, on ${modules} modules with ` +
+    `${parameters} parameters; the model's own weights are frozen`;
+}
+
+/**
+ * Writes the tuned model, or its adapter, in place of what the engine holds: from here on that is what
+ * the files hold, rounded to their precision.
+ */
+async function writeFinal(
   session: Session,
   engine: LlamaEngine,
-  references: References,
+  finalFolder: string,
   result: TrainingResult,
-  outputFolder: string,
-  facts: { seconds: number; gpuBytes: number },
-): Promise<string[]> {
-  const { parsed, policy, data, settings, mode, modeOptions, lossTypes } = session;
-  const finalFolder = `${outputFolder}/${FINAL}`;
+): Promise<void> {
+  const { parsed, policy, mode } = session;
+  const state = {
+    mode: mode.name,
+    version: mode.version,
+    optimizerStep: result.summary.steps,
+    state: result.modeState,
+  };
+  const extraFiles = { "mode_state.json": JSON.stringify(state, null, 2) + "\n" };
+  if (engine.lora) {
+    return await writeAdapter(finalFolder, {
+      config: policy.config,
+      settings: engine.lora,
+      baseModel: policy.dir,
+      tensors: engine.weights(),
+      extraFiles,
+    });
+  }
   await writeModelFolder(finalFolder, {
     configText: policy.configText,
     precision: parsed.config.precision,
     tensors: engine.weights(),
     filesToCopy: policy.companions,
-    extraFiles: {
-      "mode_state.json": JSON.stringify(
-        {
-          mode: mode.name,
-          version: mode.version,
-          optimizerStep: result.summary.steps,
-          state: result.modeState,
-        },
-        null,
-        2,
-      ) + "\n",
-    },
+    extraFiles,
   });
-  // From here on the engine holds what the files hold, rounded to their precision.
   const written = pretrainedModel(finalFolder);
   await engine.restore(
     (function* () {
@@ -182,6 +202,20 @@ async function finish(
     })(),
   );
   written.close();
+}
+
+/** Writes the tuned model, evaluates it as written and shows answers; returns the closing lines. */
+async function finish(
+  session: Session,
+  engine: LlamaEngine,
+  references: References,
+  result: TrainingResult,
+  outputFolder: string,
+  facts: { seconds: number; gpuBytes: number },
+): Promise<string[]> {
+  const { data, settings, mode, modeOptions, lossTypes } = session;
+  const finalFolder = `${outputFolder}/${FINAL}`;
+  await writeFinal(session, engine, finalFolder, result);
   const final = data.validation.length === 0 ? undefined : await evaluate({
     engine,
     dataset: data.validation,

@@ -9,12 +9,14 @@ import type { TrainRequest } from "./train_protocol.ts";
  * looked for in several places, so each of them may be read.
  */
 export function workerPermissions(
-  config: Pick<Config, "policy_name" | "ref_name" | "dataset">,
+  config: Pick<Config, "policy_name" | "ref_name" | "dataset" | "lora">,
   request: Pick<TrainRequest, "config" | "outputFolder" | "cacheFolder">,
 ): Deno.PermissionOptionsObject {
   const { dataset_name, validation_name, chat_template } = config.dataset;
   const template = typeof chat_template === "string" ? chat_template : undefined;
-  const names = [config.policy_name, config.ref_name, dataset_name, validation_name, template];
+  const adapter = config.lora?.adapter_name_or_path;
+  const models = [config.policy_name, config.ref_name, adapter];
+  const names = [...models, dataset_name, validation_name, template];
   const inputs = names.flatMap((name) =>
     inputPlaces(name ?? "").flatMap((place) => [
       ...followed(place),

@@ -2,12 +2,20 @@
  * Adapters as folders of PEFT: `adapter_config.json` and `adapter_model.safetensors`. Not what an adapter
  * is (`lora.ts`).
  */
+import { createHash } from "node:crypto";
 import type { Architecture } from "./architecture.ts";
 import { firstNonFinite } from "./dtype.ts";
 import { attemptWrite, parentOf, removeTree, syncFolder, writeSynced } from "./durable_file.ts";
 import type { NamedTensor } from "./engine.ts";
 import { ModelError, quoted } from "./error.ts";
-import { adapterList, adapterNames, linearModules, type LoraSettings, withRank } from "./lora.ts";
+import {
+  adapterList,
+  adapterNames,
+  linearModules,
+  type LoraSettings,
+  storedRank,
+  withRank,
+} from "./lora.ts";
 import { SafetensorsFile } from "./safetensors.ts";
 import { SafetensorsWriter } from "./safetensors_write.ts";
 import { isJsonObject, type JsonObject, readJsonObject } from "./strict_json.ts";
@@ -25,6 +33,8 @@ export interface Adapter {
   /** What it says it was trained on; may be a path that is not here. */
   readonly baseModel: string | undefined;
   readonly notices: readonly string[];
+  /** Identifies its values and what they are multiplied by: a sha256. */
+  readonly identity: string;
   /** A tensor by the name of `adapterList`, [rank, in] or [out, rank]. */
   tensor(name: string): Float32Array<ArrayBuffer>;
 }
@@ -98,6 +108,8 @@ export function readAdapter(dir: string, config: Architecture): Adapter {
   for (const { name, shape } of adapterList(config, settings, settings.rank)) {
     tensors.set(name, readTensor(store, file, name, shape));
   }
+  const identity = createHash("sha256").update(JSON.stringify(settings));
+  for (const values of tensors.values()) identity.update(new Uint8Array(values.buffer));
   const base = raw.base_model_name_or_path;
   const notices = typeof raw.lora_dropout === "number" && raw.lora_dropout > 0
     ? [`The adapter "${dir}" was trained with a dropout of ${raw.lora_dropout}; here it has none`]
@@ -107,8 +119,19 @@ export function readAdapter(dir: string, config: Architecture): Adapter {
     settings,
     baseModel: typeof base === "string" ? base : undefined,
     notices,
+    identity: identity.digest("hex"),
     tensor: (name) => tensors.get(name)!,
   };
+}
+
+/** All tensors of an adapter as an engine stores them. */
+export function storedTensors(config: Architecture, adapter: Adapter): NamedTensor[] {
+  const { settings } = adapter, rank = storedRank(settings);
+  return adapterList(config, settings, settings.rank).map((spec) => ({
+    name: spec.name,
+    shape: spec.shape,
+    data: withRank(spec, adapter.tensor(spec.name), rank),
+  }));
 }
 
 function checkPlain(raw: JsonObject, fail: (field: string, problem: string) => never): void {

@@ -108,6 +108,11 @@ export class LlamaEngine implements TrainingEngine {
     }
   }
 
+  /** The adapters that are trained in place of the weights; absent: none. */
+  get lora(): LoraSettings | undefined {
+    return this.#options.lora;
+  }
+
   get adapterName(): string {
     return this.#gpu.adapterName;
   }

@@ -28,6 +28,7 @@ export function checkRelations(tree: Mapping, mode: string): Findings {
   checkLengths(tree, mode, findings.notices);
   checkLosses(tree, findings.problems);
   checkUploads(tree, mode, findings.notices);
+  checkLora(tree, findings.problems);
   return findings;
 }
 
@@ -78,6 +79,20 @@ function checkLengths(tree: Mapping, mode: string, notices: string[]): void {
         `(${prompt} + ${completion} tokens) exceed ${whole}, the longest sequence; ` +
         `"truncation_mode" cuts the rest`,
     );
+  }
+}
+
+function checkLora(tree: Mapping, problems: Problem[]): void {
+  if (!sectionOf(tree, "lora")) return;
+  const refuse = (key: string, text: string) => problems.push({ path: [key], text });
+  if (tree.storage_dtype === "float16") {
+    refuse("storage_dtype", 'adapters ("lora") are trained with "float32"');
+  }
+  if (tree.sync_ref_model === true) {
+    refuse("sync_ref_model", 'with adapters ("lora") the reference is the model without them');
+  }
+  if (tree.init === "random") {
+    refuse("init", 'adapters ("lora") need the weights of a trained model, not random ones');
   }
 }
 

@@ -6,6 +6,7 @@ import {
   betaUpdateSection,
   datasetSection,
   dpoTrainingSection,
+  loraSection,
   marginLogSection,
   optimizerSection,
   riskTestSection,
@@ -213,6 +214,9 @@ export const configSchema = z.strictObject({
   samples: samplesSection.prefault({}).describe(
     "Held-out prompts answered after each evaluation and at the end",
   ),
+  lora: loraSection.optional().describe(
+    "Train adapters over frozen weights; the reference is the model without them",
+  ),
   risk_test: riskTestSection.optional().describe("Mode risk: the test"),
   beta_update: betaUpdateSection.optional().describe("Mode risk: how beta answers"),
   margin_log: marginLogSection.optional().describe("Files with the margin of every pair"),
@@ -242,6 +246,7 @@ const SECTIONS: Readonly<Record<string, z.ZodObject>> = {
   beta_dpo: betaDpoSection,
   optimizer: optimizerSection,
   samples: samplesSection,
+  lora: loraSection,
 };
 
 /** Names known at each place: `""` is the top level, the others are sections. */

@@ -234,6 +234,27 @@ export const optimizerSection = z.strictObject({
   alpha: byDefault(real({ min: 0, below: 1 }), 0.99, "RMSprop: smoothing of squared gradients"),
 });
 
+/** Adapters in place of the weights themselves; names as in PEFT. */
+export const loraSection = z.strictObject({
+  r: byDefault(whole({ min: 1, max: 4096 }), 16, "Rank of the adapters"),
+  lora_alpha: byDefault(real({ above: 0 }), 32, "Adapters are scaled by lora_alpha / r"),
+  target_modules: byDefault(
+    z.union([
+      z.literal("all-linear"),
+      z.array(text("the name of a module"), { error: "expected names of modules" })
+        .min(1, { error: "expected at least one module" }),
+    ], { error: 'expected "all-linear" or a list of names such as [q_proj, v_proj]' }),
+    "all-linear",
+    "Which modules get an adapter: all linear ones but the head, or those of these names",
+  ),
+  use_rslora: byDefault(flag(), false, "Scale by lora_alpha / sqrt(r) instead"),
+  lora_dropout: byDefault(real({ min: 0, max: 0 }), 0, "Only 0: runs are the same each time"),
+  adapter_name_or_path: nullable(
+    text("an adapter folder"),
+    "Go on from this adapter, with its rank, alpha and modules. Without it a new one",
+  ),
+});
+
 /** Held-out prompts that reference and policy answer after each evaluation and at the end. */
 export const samplesSection = z.strictObject({
   prompts: byDefault(whole({ min: 0, max: 1000 }), 4, "Number of prompts; 0 shows none"),

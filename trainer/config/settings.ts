@@ -42,6 +42,15 @@ export interface TrainingSettings {
   /** Seconds that one call of a mode's function may take. */
   readonly modeTimeLimit: number;
   readonly saveOnlyModel: boolean;
+  /** Absent: the weights themselves are trained. */
+  readonly lora?: {
+    readonly rank: number;
+    readonly alpha: number;
+    readonly targetModules: "all-linear" | readonly string[];
+    readonly rankStabilized: boolean;
+    /** An adapter to go on from. */
+    readonly from?: string;
+  };
   readonly bestModel: BestModelSettings;
   readonly saveDir?: string;
   readonly runName?: string;
@@ -123,6 +132,13 @@ export function trainingSettings(config: Config, mode: string): TrainingSettings
     saveTotalLimit: config.save_total_limit ?? undefined,
     modeTimeLimit: config.mode_time_limit,
     saveOnlyModel: sft?.save_only_model ?? false,
+    lora: config.lora && {
+      rank: config.lora.r,
+      alpha: config.lora.lora_alpha,
+      targetModules: config.lora.target_modules,
+      rankStabilized: config.lora.use_rslora,
+      from: config.lora.adapter_name_or_path ?? undefined,
+    },
     bestModel: {
       metric: config.metric_for_best_model ?? undefined,
       greaterIsBetter: config.greater_is_better ?? undefined,
