@@ -21,6 +21,10 @@ const COMMANDS: Record<string, Command> = {
     gpu: true,
     load: () => import("./commands/eval.ts"),
   },
+  merge: {
+    help: "merge an adapter into its base model",
+    load: () => import("./commands/merge.ts"),
+  },
   doctor: {
     help: "read everything and report on it before any training",
     gpu: true,

@@ -31,6 +31,7 @@ Deno.test("defaults of preference training", () => {
     saveTotalLimit: 2,
     modeTimeLimit: 60,
     saveOnlyModel: false,
+    lora: undefined,
     bestModel: {
       metric: undefined,
       greaterIsBetter: undefined,
