@@ -27,7 +27,7 @@ export function kernelName(label: string): string {
   const file = label.match(/^(\w+)\.wgsl\b.*:(\w+)$/);
   if (file) return `${file[1]} ${file[2]}`;
   const generated = label.match(
-    /^(matmul (?:NN|NT|TN)|attention (?:forward|delta|backward \w+))\b/,
+    /^(matmul (?:NN|NT|TN)|attention (?:forward|delta|backward \w+)|activation \w+)\b/,
   );
   return generated?.[1] ?? label;
 }

@@ -41,7 +41,8 @@ export function sizesOf(examples: readonly TokenizedExample[], sharePrompt: bool
 /** Weights of a layer's products. */
 export function layerWeights(c: Architecture): number {
   const queries = c.headDim * c.numAttentionHeads, keys = c.headDim * c.numKeyValueHeads;
-  return 2 * c.hiddenSize * (queries + keys) + 3 * c.hiddenSize * c.intermediateSize;
+  const { gate, gateUp } = c.names.layer, matrices = gate || gateUp ? 3 : 2;
+  return 2 * c.hiddenSize * (queries + keys) + matrices * c.hiddenSize * c.intermediateSize;
 }
 
 /**

@@ -14,8 +14,8 @@ const HEAD = `<!-- deno-fmt-ignore-file -->
 
 # Models
 
-Each architecture below is a tiny random model that transformers saved, run in float64 there
-(\`tests/goldens/architectures\`). **load**: its config and tensors are taken as they are. **logits**:
+Each architecture below is a tiny random model that transformers saved and ran there in float64, whose
+norms and softmax it takes through float32 (\`tests/goldens/architectures\`). **load**: its config and tensors are taken as they are. **logits**:
 within 1e-4 times max(1, |logit|), the answers' log-probabilities too, with the prompt run once for both
 answers and with a prompt each. **gradients**: of every parameter, by a DPO loss, within 1e-4 of its length.
 **save**: what this program writes has the names, shapes, types and bits of what it read.
@@ -25,7 +25,7 @@ const TAIL = `
 A field of \`config.json\` that would change the arithmetic and is not implemented is an error that names it.
 Not there: rotary scalings other than \`llama3\` and \`linear\` (\`yarn\`, \`longrope\`, \`dynamic\`), quantised
 weights, mixtures of experts, images (Gemma 3 with a vision tower), attention in both directions. Heads are
-multiples of 4 up to 256 wide, and of them a multiple of 4 values turns. Weights keep the names and shapes
+multiples of 4 up to 256 wide; where only a part of a head turns, it is a multiple of 4 too. Weights keep the names and shapes
 of their files, fused and transposed ones too, in checkpoints and in what is saved; a GPT-2 file whose names
 lack their \`transformer.\` is read, and written with it.
 `;

@@ -45,9 +45,10 @@ GPT_NEOX = {
     **COMMON, "num_attention_heads": 2, "intermediate_size": 40, "tie_word_embeddings": False,
 }
 del GPT_NEOX["num_key_value_heads"]
+# Of the four waves one is short, one in between and two are long.
 LLAMA3 = {
-    "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0, "original_max_position_embeddings": 24,
+    "rope_type": "llama3", "rope_theta": 100.0, "factor": 8.0, "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0, "original_max_position_embeddings": 48,
 }
 
 MODELS = {
