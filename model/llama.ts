@@ -1,5 +1,5 @@
 /**
- * The engine behind the trainer: a Llama-type model on the GPU that scores token sequences, adds their
+ * The engine behind the trainer: a decoder on the GPU that scores token sequences, adds their
  * gradients and takes optimizer steps. Read-backs: one a `score`, which also brings the outcome of the
  * optimizer step before it.
  */

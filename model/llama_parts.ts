@@ -1,4 +1,4 @@
-/** What a Llama-type model is made of on the GPU: its plan, its memory and its programs. */
+/** What a decoder is made of on the GPU: its plan, its memory and its programs. */
 import type { Gpu } from "../gpu/device.ts";
 import { InputTextures } from "../gpu/input_textures.ts";
 import { attentionVariant } from "../gpu/kernels/attention.ts";

@@ -115,3 +115,16 @@ Deno.test("norms start at one, biases at zero", () => {
     assertEquals(values.every((x) => x === expected), !spec.decay, spec.name);
   }
 });
+
+Deno.test("norms that are added to one start at zero, those of GPT-2 at one with biases", () => {
+  const starts = (text: Record<string, unknown>, name: string) =>
+    parameterList(parseArchitecture(JSON.stringify(text), "config.json"))
+      .find((spec) => spec.name === name)?.start;
+  const gemma = { ...text, model_type: "gemma2" };
+  const norm = "model.layers.1.pre_feedforward_layernorm.weight";
+  assertEquals(starts(gemma, norm), "zeros");
+  const gpt2 = { model_type: "gpt2", vocab_size: 9, n_embd: 8, n_layer: 1, n_head: 2 };
+  assertEquals(starts(gpt2, "transformer.h.0.ln_1.weight"), "ones");
+  assertEquals(starts(gpt2, "transformer.ln_f.bias"), "zeros");
+  assertEquals(starts(gpt2, "transformer.h.0.attn.c_attn.weight"), "normal");
+});
