@@ -37,7 +37,9 @@ class Viewer {
   }
 
   static async open(page: LivePage): Promise<Viewer> {
-    const answer = await fetch(page.url.replace("/?", "/events?"));
+    // An event that never comes fails the test.
+    const signal = AbortSignal.timeout(30_000);
+    const answer = await fetch(page.url.replace("/?", "/events?"), { signal });
     assertEquals(answer.headers.get("content-type"), "text/event-stream");
     return new Viewer(answer.body!);
   }
