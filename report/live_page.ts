@@ -1,5 +1,6 @@
 /** A sink that keeps the live page of a run up to date from the run's own files. */
 import type { RunEvent, Sink } from "./events.ts";
+import { ReportFileError } from "./json_lines.ts";
 import { LiveServer, type LiveStatus, type Order } from "./live_server.ts";
 import { pageHtml } from "./page/page.ts";
 import { RunReader } from "./run_reader.ts";
@@ -118,12 +119,20 @@ class Live implements LivePage {
     }, LOOK_EVERY);
   }
 
-  /** Reads what is new and sends it; everything where a file was cut. */
+  /**
+   * Reads what is new and sends it; everything where a file was cut. A file that cannot be read is told
+   * to the viewers: the run goes on.
+   */
   #look(everything = false): void {
     if (this.#server.viewers === 0) return;
-    const more = this.#reader.update();
-    if (more && !everything) this.#server.send("more", JSON.stringify(more));
-    else this.#server.send("all", this.#all());
+    try {
+      const more = this.#reader.update();
+      if (more && !everything) this.#server.send("more", JSON.stringify(more));
+      else this.#server.send("all", this.#all());
+    } catch (error) {
+      if (!(error instanceof ReportFileError)) throw error;
+      this.#tell({ text: error.message });
+    }
   }
 
   #all(): string {

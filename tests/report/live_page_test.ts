@@ -37,7 +37,9 @@ class Viewer {
   }
 
   static async open(page: LivePage): Promise<Viewer> {
-    const answer = await fetch(page.url.replace("/?", "/events?"));
+    // An event that never comes fails the test.
+    const signal = AbortSignal.timeout(30_000);
+    const answer = await fetch(page.url.replace("/?", "/events?"), { signal });
     assertEquals(answer.headers.get("content-type"), "text/event-stream");
     return new Viewer(answer.body!);
   }
@@ -121,6 +123,23 @@ test("each of many viewers gets every row once, whoever comes later", async (pag
   assertEquals((await second.next("status")).state, "paused");
   await second.close();
 });
+
+test(
+  "a file that cannot be read is told to the viewers and stops nothing",
+  async (page, folder) => {
+    const viewer = await Viewer.open(page);
+    await viewer.next("status");
+    Deno.removeSync(`${folder}/metrics.jsonl`);
+    Deno.mkdirSync(`${folder}/metrics.jsonl`);
+    page.accept(step(1));
+    assertStringIncludes((await viewer.next("status")).text, "Cannot read");
+    // Who comes now gets what was read before.
+    const late = await Viewer.open(page);
+    assertEquals((await late.next("all")).data.tables.metrics.step.length, STEPS);
+    await late.close();
+    await viewer.close();
+  },
+);
 
 test("viewers are told of the end and of what led to it", async (page) => {
   const viewer = await Viewer.open(page);
