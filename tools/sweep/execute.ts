@@ -8,16 +8,15 @@ import { runSession } from "../../commands/train_run.ts";
 import { FINAL } from "../../commands/run_folder.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { RunEvent, Sink } from "../../report/events.ts";
-import { atomicWriteFile, diskOperations } from "../../trainer/atomic_write.ts";
 import { ConfigError } from "../../trainer/error.ts";
-import { CHECKPOINTS_FOLDER } from "../../trainer/run.ts";
+import { CHECKPOINTS_FOLDER, METRICS_FILE } from "../../trainer/run.ts";
 import { jsonLines } from "../example/datasets.ts";
 import { defaultWorld, trainingPairs, type WorldOptions } from "../world/datasets.ts";
 import { WorldMeter } from "./measure_run.ts";
 import { flaggedNoise } from "./microscope.ts";
-import { lastEvaluation } from "./metrics_file.ts";
+import { summarizeMetrics } from "./metrics_file.ts";
 import type { SweepRun } from "./plan.ts";
-import { type RunResult, writeResult } from "./results.ts";
+import { readResult, type RunResult, writeResult, writeText } from "./results.ts";
 import type { SweepFile } from "./sweep_file.ts";
 
 /** What the runs of a process share. */
@@ -34,10 +33,24 @@ export interface Shared {
 
 const PAIRS_FILE = "pairs.jsonl";
 
-/** Trains, measures and writes `result.json`, the mark of a run that is done. */
+/** Held while a run is in progress. */
+const LOCK_FILE = ".lock";
+
+/**
+ * Trains, measures and writes `result.json`, the mark of a run that is done. A process that still works in
+ * the folder, perhaps one whose parent was killed a moment ago, is waited for.
+ */
 export async function executeRun(shared: Shared, run: SweepRun): Promise<RunResult> {
   const folder = `${shared.out}/${run.name}`;
   await Deno.mkdir(folder, { recursive: true });
+  using lock = await Deno.open(`${folder}/${LOCK_FILE}`, { create: true, write: true });
+  await lock.lock(true);
+  const result = readResult(shared.out, run) ?? await produceResult(shared, run, folder);
+  await lock.unlock();
+  return result;
+}
+
+async function produceResult(shared: Shared, run: SweepRun, folder: string): Promise<RunResult> {
   // Left by a run that was killed after training and before its result.
   await removeIfThere(`${folder}/${FINAL}`);
   const overrides = Object.entries(run.settings).map(([key, value]) =>
@@ -46,23 +59,23 @@ export async function executeRun(shared: Shared, run: SweepRun): Promise<RunResu
   const pairs = run.example && trainingPairs(worldOptions(run.example, shared.file.head));
   if (pairs) {
     const path = `${folder}/${PAIRS_FILE}`;
-    await atomicWriteFile(diskOperations, path, [new TextEncoder().encode(jsonLines(pairs))]);
+    await writeText(path, jsonLines(pairs));
     overrides.push(`dataset.dataset_name=${JSON.stringify(path)}`);
   }
   const reference = await train(shared, folder, overrides);
-  const metrics: Record<string, number> = { ...lastEvaluation(`${folder}/metrics.jsonl`) };
+  const metrics: Record<string, number> = { ...summarizeMetrics(`${folder}/${METRICS_FILE}`) };
   if (pairs) {
     shared.meter ??= WorldMeter.open(shared.gpu, reference, shared.file.measure);
     Object.assign(metrics, await (await shared.meter).measure(`${folder}/${FINAL}`));
     Object.assign(metrics, flaggedNoise(folder, pairs));
   }
   const result = { name: run.name, id: run.id, axes: run.axes, metrics };
+  await writeResult(folder, result);
   if (shared.file.keep === "results") {
     for (const name of [FINAL, CHECKPOINTS_FOLDER, PAIRS_FILE, "logs"]) {
       await removeIfThere(`${folder}/${name}`);
     }
   }
-  await writeResult(folder, result);
   return result;
 }
 

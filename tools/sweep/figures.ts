@@ -48,7 +48,7 @@ function bars(figure: Extract<Figure, { kind: "bars" }>, groups: readonly Group[
     }),
   }));
   const title = figure.title ?? `${value}, mean and standard error over seeds`;
-  return barChart({ title, x: group, y: value }, places, series);
+  return barChart({ title, x: group, y: value }, places, series, figure.base);
 }
 
 function frontier(figure: Extract<Figure, { kind: "frontier" }>, groups: readonly Group[]): string {

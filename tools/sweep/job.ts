@@ -7,6 +7,7 @@ import { preparePlatform } from "../../commands/platform.ts";
 import { openGpu } from "../../gpu/device.ts";
 import { executeRun, type Shared } from "./execute.ts";
 import { openSweep } from "./open_sweep.ts";
+import type { SweepRun } from "./plan.ts";
 import { type JobAnswer, type JobOpening, type JobOrder, jsonLinesOf } from "./protocol.ts";
 
 function answer(message: JobAnswer): void {
@@ -20,16 +21,30 @@ async function main(): Promise<void> {
   const { file, plan, config } = await openSweep(sweep, { quick, out });
   const shared: Shared = { gpu: await openGpu(), file, config, out };
   answer({ type: "ready" });
-  for await (const { name } of lines as AsyncIterable<JobOrder>) {
-    const started = performance.now();
-    const run = plan.runs.find((known) => known.name === name)!;
-    try {
-      await executeRun(shared, run);
-      answer({ type: "done", name, seconds: (performance.now() - started) / 1000 });
-    } catch (error) {
-      answer({ type: "failed", name, message: explainError(error).message });
-    }
+  let next = lines.next();
+  for (let line = await next; !line.done; line = await next) {
+    const { name } = line.value as JobOrder;
+    next = lines.next();
+    // The parent says nothing while a run is on: an end now means that it has died, and another sweep may
+    // want this folder. What is saved is whole.
+    let busy = true;
+    next.then(({ done }) => {
+      if (done && busy) Deno.exit(1);
+    });
+    await work(shared, plan.runs.find((run) => run.name === name)!);
+    busy = false;
   }
+}
+
+async function work(shared: Shared, run: SweepRun): Promise<void> {
+  const { name } = run;
+  const started = performance.now();
+  try {
+    await executeRun(shared, run);
+  } catch (error) {
+    return answer({ type: "failed", name, message: explainError(error).message });
+  }
+  answer({ type: "done", name, seconds: (performance.now() - started) / 1000 });
 }
 
 if (import.meta.main) {

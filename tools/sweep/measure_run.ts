@@ -11,7 +11,6 @@ import {
   sampleAnswers,
   SAMPLING_SEEDS,
 } from "../world/measure.ts";
-import type { HeldOut } from "../world/datasets.ts";
 
 /** Tokens that the chunks of a measuring engine hold. */
 const CHUNK_TOKENS = 4096;
@@ -43,7 +42,7 @@ export class WorldMeter {
   readonly #settings: MeasureSettings;
   readonly #reference: LlamaEngine;
   readonly #tokenizer: TextTokenizer;
-  readonly #answers = new Map<HeldOut, Answers>();
+  #answers: Answers | undefined;
 
   private constructor(
     gpu: Gpu,
@@ -63,37 +62,26 @@ export class WorldMeter {
     return new WorldMeter(gpu, settings, await openModel(gpu, dir), openTokenizer(dir));
   }
 
-  /** Results on the test requests, and with `validation/` before them on those for choosing. */
+  /** The true results of the model in a folder. */
   async measure(model: string): Promise<Record<string, number>> {
     const policy = await openModel(this.#gpu, model);
     try {
-      const test = await this.#measure(policy, "test");
-      const validation = await this.#measure(policy, "validation");
-      const named = Object.entries(validation).map(([key, value]) => [`validation/${key}`, value]);
-      return { ...test, ...Object.fromEntries(named) };
+      const tokenizer = this.#tokenizer, settings = this.#settings;
+      this.#answers ??= await sampleAnswers(
+        this.#reference,
+        tokenizer,
+        settings,
+        SAMPLING_SEEDS.reference,
+      );
+      const answers = await sampleAnswers(policy, tokenizer, settings, SAMPLING_SEEDS.policy);
+      const end = { eosId: tokenizer.eosId, maxNewTokens: settings.max_new_tokens };
+      const logps = {
+        policy: await answerLogps(policy, answers, end),
+        reference: await answerLogps(this.#reference, answers, end),
+      };
+      return describeAnswers(answers, this.#answers, logps, settings.samples);
     } finally {
       policy.destroy();
     }
-  }
-
-  async #measure(policy: LlamaEngine, set: HeldOut): Promise<Record<string, number>> {
-    const tokenizer = this.#tokenizer, settings = this.#settings;
-    let reference = this.#answers.get(set);
-    if (!reference) {
-      const seed = SAMPLING_SEEDS.reference;
-      reference = await sampleAnswers(this.#reference, tokenizer, set, settings, seed);
-      this.#answers.set(set, reference);
-    }
-    const answers = await sampleAnswers(policy, tokenizer, set, settings, SAMPLING_SEEDS.policy);
-    const end = { eosId: tokenizer.eosId, maxNewTokens: settings.max_new_tokens };
-    const logps = {
-      policy: await answerLogps(policy, answers, end),
-      reference: await answerLogps(this.#reference, answers, end),
-    };
-    return describeAnswers(answers, reference, logps, settings.samples);
-  }
-
-  close(): void {
-    this.#reference.destroy();
   }
 }

@@ -7,16 +7,31 @@ function linesOf(path: string): Line[] {
     .map((line) => JSON.parse(line));
 }
 
-/** Numbers of the last evaluation, and of the last step what a mode says about its beta. */
-export function lastEvaluation(path: string): Record<string, number> {
+/** Metrics of training that tell how beta moved. */
+const BETA_METRIC = /^(dpo|beta_dpo|risk|kl)\//;
+
+/**
+ * Numbers of the last evaluation; and of each metric about beta its last value, with `:mean` and `:sd`
+ * (population) over the steps.
+ */
+export function summarizeMetrics(path: string): Record<string, number> {
   const lines = linesOf(path);
+  const summary: Record<string, number> = {};
   const evaluation = lines.findLast((line) => "eval_loss" in line) ?? {};
-  const last = lines.at(-1) ?? {};
-  const numbers = Object.entries(evaluation).filter(([key]) => key.startsWith("eval_"));
-  const own = Object.entries(last).filter(([key]) => /^(dpo|beta_dpo|risk|kl)\//.test(key));
-  return Object.fromEntries(
-    [...numbers, ...own].filter((entry): entry is [string, number] => typeof entry[1] === "number"),
-  );
+  for (const [key, value] of Object.entries(evaluation)) {
+    if (key.startsWith("eval_") && typeof value === "number") summary[key] = value;
+  }
+  const keys = new Set(lines.flatMap(Object.keys).filter((key) => BETA_METRIC.test(key)));
+  for (const key of keys) {
+    const values = lines.map((line) => line[key]).filter((value) => typeof value === "number");
+    if (values.length === 0) continue;
+    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+    const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+    summary[key] = values.at(-1)!;
+    summary[`${key}:mean`] = mean;
+    summary[`${key}:sd`] = Math.sqrt(squares / values.length);
+  }
+  return summary;
 }
 
 /** [step, value] of a key at every step that has it. */

@@ -24,7 +24,12 @@ export function sweepFolder(path: string, quick: boolean): string {
 /** @throws ConfigError when a file is missing or wrong, or a sweep it builds on is not finished */
 export async function openSweep(
   path: string,
-  { quick, out = sweepFolder(path, quick) }: { readonly quick: boolean; readonly out?: string },
+  { quick, out = sweepFolder(path, quick), untuned = false }: {
+    readonly quick: boolean;
+    readonly out?: string;
+    /** The names and axes of the runs only: settings that another sweep chose are left out. */
+    readonly untuned?: boolean;
+  },
 ): Promise<OpenedSweep> {
   let text: string;
   try {
@@ -35,7 +40,7 @@ export async function openSweep(
   }
   const file = readSweep(text, path, quick);
   const config = toPath(await findConfig(file.config));
-  const tuned = file.tuned && await tunedSettings(path, file.tuned, { quick, out });
-  const plan = planSweep(file, await Deno.readTextFile(config), tuned);
+  const tuned = file.tuned && !untuned && await tunedSettings(path, file.tuned, { quick, out });
+  const plan = planSweep(file, await Deno.readTextFile(config), tuned || undefined);
   return { file, plan, path, config, out };
 }

@@ -117,6 +117,8 @@ function seedSettings(value: unknown, file: SweepFile): Settings {
 }
 
 function checkExclusions(file: SweepFile, axes: readonly Axis[]): void {
+  // A quick version has fewer values, and the exclusions of all of them.
+  if (file.isQuick) return;
   for (const rule of file.exclude) {
     for (const [name, values] of Object.entries(rule)) {
       const axis = axes.find((known) => known.name === name);

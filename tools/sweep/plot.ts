@@ -132,13 +132,13 @@ function errorBar(x: number, low: number, high: number, colour = "black"): strin
 }
 
 /**
- * Groups of bars. A point's `x` is the number of its group; the axis begins at 0 unless all values are far
- * from it, and then says so by its ticks.
+ * Groups of bars, which begin at `base`. A point's `x` is the number of its group.
  */
 export function barChart(
   labels: Labels,
   groups: readonly string[],
   series: readonly Series[],
+  base = 0,
 ): string {
   const points = series.flatMap((s) => s.points);
   if (points.length === 0) {
@@ -146,16 +146,16 @@ export function barChart(
   }
   const ends = points.flatMap(({ y, yError = 0 }) => [y - yError, y + yError]);
   const bottom = SIZE.top + INNER.height;
-  const y = scaleOf([0, ...ends], bottom, SIZE.top);
+  const y = scaleOf([base, ...ends], bottom, SIZE.top);
   const slot = INNER.width / groups.length;
   const width = slot * 0.84 / series.length;
   const marks = series.flatMap((s, i) =>
     s.points.map((point) => {
       const x = SIZE.left + slot * (point.x + 0.08) + width * i;
-      const [top, base] = [Math.min(y(point.y), y(0)), Math.max(y(point.y), y(0))];
+      const [top, foot] = [Math.min(y(point.y), y(base)), Math.max(y(point.y), y(base))];
       const bar =
         `<rect x="${round(x)}" y="${round(top)}" width="${round(Math.max(1, width - 1))}" ` +
-        `height="${round(base - top)}" fill="${colourOf(i)}"><title>${
+        `height="${round(foot - top)}" fill="${colourOf(i)}"><title>${
           escapeText(`${s.name}, ${groups[point.x]}: ${Number(point.y.toPrecision(4))}`)
         }</title></rect>`;
       const error = point.yError === undefined

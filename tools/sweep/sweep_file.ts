@@ -13,6 +13,8 @@ const figure = z.discriminatedUnion("kind", [
     group: z.string(),
     bar: z.string(),
     value: z.string(),
+    /** Where bars begin: 0.5 for a win rate, which is that of a model against itself. */
+    base: z.number().default(0),
   }),
   z.strictObject({
     kind: z.literal("frontier"),
@@ -46,6 +48,7 @@ const schema = z.strictObject({
   }),
   exclude: z.array(settings).default([]),
   measure: z.strictObject({
+    set: z.enum(["validation", "test"]).default("test"),
     prompts: z.int().min(1).default(256),
     samples: z.int().min(1).default(2),
     max_new_tokens: z.int().min(1).default(24),

@@ -59,10 +59,11 @@ export function requests(set: "train" | HeldOut): Request[] {
     for (const b of THINGS) {
       for (const c of THINGS) {
         if (a === b || b === c || a === c) continue;
-        const place = split.uniform();
+        // Both numbers whatever the set, or the sets would not be parts of one split.
+        const [place, order] = [split.uniform(), split.uniform()];
         const its = place < 0.08 ? "test" : place < 0.16 ? "validation" : "train";
         if (its !== set) continue;
-        found.push({ asked: [a, b, c], prompt: `bring ${a} ${b} ${c} :`, order: split.uniform() });
+        found.push({ asked: [a, b, c], prompt: `bring ${a} ${b} ${c} :`, order });
       }
     }
   }

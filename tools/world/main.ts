@@ -23,7 +23,7 @@ const WORLD_SHAPE = {
 };
 
 /** Rows of the first stage: enough that the model cannot learn them by heart. */
-const FIRST_STAGE_ROWS = 20_000;
+const FIRST_STAGE_ROWS = 40_000;
 /** Held-out pairs of each set kept as files. */
 const HELD_OUT_PAIRS = 256;
 /** Rows kept to be read by people. */
@@ -54,10 +54,10 @@ async function trainModel(out: string): Promise<number> {
       `--output_dir=${run}/run`,
       `--set=policy_name=${out}/model`,
       `--set=dataset.dataset_name=${run}/sft.jsonl`,
-      "--set=dataset.val_ratio=0.02",
+      "--set=dataset.val_ratio=0.01",
       "--set=sft_training.batch_size=64",
       "--set=sft_training.eval_batch_size=64",
-      "--set=sft_training.epochs=10",
+      "--set=sft_training.epochs=4",
       "--set=sft_training.max_length=64",
       "--set=sft_training.eval_steps=500",
     ]);

@@ -11,7 +11,9 @@ import { goldReward, wordsOf } from "./reward.ts";
 
 /** What is sampled. */
 export interface MeasureSettings {
-  /** Held-out requests of each set. */
+  /** `validation` where hyperparameters are chosen, `test` for what is reported. */
+  readonly set: HeldOut;
+  /** Held-out requests. */
   readonly prompts: number;
   /** Answers sampled to each, at temperature 1. */
   readonly samples: number;
@@ -44,11 +46,10 @@ export const SAMPLING_SEEDS = { policy: 1, reference: 2 } as const;
 export async function sampleAnswers(
   engine: AnsweringEngine,
   tokenizer: TextTokenizer,
-  set: HeldOut,
   settings: MeasureSettings,
   seed: number,
 ): Promise<Answers> {
-  const asked = requests(set).slice(0, settings.prompts)
+  const asked = requests(settings.set).slice(0, settings.prompts)
     .flatMap((request) => Array.from({ length: settings.samples }, () => request));
   const prompts = asked.map(({ prompt }) => tokenizer.encode(prompt));
   const ids = await engine.generate(prompts, {
