@@ -22,7 +22,11 @@ export interface Claim {
 const noise = (flipped: string, method: string) => ({ "example.flipped": flipped, method });
 const fixed = (beta: string) => ({ "beta_update.beta_0": beta, method: "fixed beta" });
 const micro = (calls: string) => ({ "beta_dpo.scope": "micro", calls });
-const risk = (tau: string, size: string) => ({ "risk.tau": tau, "dpo_training.batch_size": size });
+const still = (tau: string, size: string) => ({
+  policy: "still",
+  "risk.tau": tau,
+  "dpo_training.batch_size": size,
+});
 const found = (flipped: string) => ({ "example.flipped": flipped, mode: "dpo" });
 
 export const CLAIMS: readonly Claim[] = [
@@ -37,14 +41,14 @@ export const CLAIMS: readonly Claim[] = [
   {
     sweep: "drift",
     metric: "risk/p_hat:mean",
-    more: risk("ema_quantile", "4"),
-    less: risk("robbins_monro", "4"),
+    more: still("ema_quantile", "4"),
+    less: still("robbins_monro", "4"),
   },
   {
     sweep: "drift",
     metric: "dpo/beta",
-    more: risk("ema_quantile", "4"),
-    less: risk("robbins_monro", "4"),
+    more: still("ema_quantile", "4"),
+    less: still("robbins_monro", "4"),
   },
   { sweep: "microscope", metric: "noise/auc", more: found("0.1"), less: found("0.4") },
 ];

@@ -40,8 +40,13 @@ export function alignCells(cells: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** Cells as a table in Markdown. */
+/** Cells as a table in Markdown, aligned as `deno fmt` does it. */
 export function markdownCells(cells: readonly (readonly string[])[]): string[] {
-  const line = (row: readonly string[]) => `| ${row.join(" | ")} |`;
-  return [line(cells[0]), line(cells[0].map(() => "---")), ...cells.slice(1).map(line)];
+  const widths = cells[0].map((_, column) =>
+    Math.max(3, ...cells.map((row) => row[column].length))
+  );
+  const line = (row: readonly string[]) =>
+    `| ${row.map((text, column) => text.padEnd(widths[column])).join(" | ")} |`;
+  const rule = widths.map((width) => "-".repeat(width));
+  return [line(cells[0]), line(rule), ...cells.slice(1).map(line)];
 }
