@@ -96,6 +96,12 @@ Deno.test("ticks are round and inside; bars and error bars have the heights of t
     Number(m[1])
   );
   assertEquals(Math.abs(heights[1] / heights[0] - 2) < 0.01, true, `${heights}`);
+  // Bars stand on the line of 0, which is inside the frame.
+  const feet = [
+    ...svg.matchAll(/y="([\d.]+)" width="[\d.]+" height="([\d.]+)" fill="#\w+"><title>/g),
+  ]
+    .map((m) => Number(m[1]) + Number(m[2]));
+  assertEquals(feet.every((foot) => foot > 300 && foot < 332), true, `${feet}`);
   // The stem of the error bar is half a unit long, a bar of 1 one unit.
   const stem =
     /<line x1="([\d.]+)" y1="([\d.]+)" x2="\1" y2="([\d.]+)" stroke="black" stroke-width/;

@@ -2,13 +2,13 @@ import { assertAlmostEquals, assertEquals } from "@std/assert";
 import { noiseFound } from "../../tools/sweep/microscope.ts";
 
 Deno.test("noise found: precision, recall and area of a worked example", () => {
-  // Flagged (below 0): rows 0, 1, 2; swapped: rows 0, 1, 4. Row 6 was never seen.
-  const margins = [-3, -2, -1, 1, 2, 3, undefined];
+  // Flagged (below 0): rows 0 to 3; swapped: rows 0, 1, 4. Row 6 was never seen.
+  const margins = [-3, -2, -1, -0.5, 2, 3, undefined];
   const swapped = [true, true, false, false, true, false, true];
   const found = noiseFound(margins, swapped);
-  assertAlmostEquals(found["noise/precision"], 2 / 3, 1e-15);
+  assertAlmostEquals(found["noise/precision"], 1 / 2, 1e-15);
   assertAlmostEquals(found["noise/recall"], 2 / 3, 1e-15);
-  assertAlmostEquals(found["noise/flagged"], 1 / 2, 1e-15);
+  assertAlmostEquals(found["noise/flagged"], 2 / 3, 1e-15);
   // Of the 9 pairs (swapped, kept) the swapped one lies lower in 3 + 3 + 1.
   assertAlmostEquals(found["noise/auc"], 7 / 9, 1e-15);
 });
