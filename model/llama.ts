@@ -347,19 +347,8 @@ export class LlamaEngine implements TrainingEngine {
     return logits;
   }
 
-  async generateGreedy(
-    prompts: readonly Uint32Array[],
-    options: Omit<GenerateOptions, "pick">,
-  ): Promise<Uint32Array[]> {
-    return await generate(this, this.#config.vocabSize, prompts, options);
-  }
-
-  /** Continuations of `prompts`, without them; `options.pick` says how each token is chosen. */
-  async generate(
-    prompts: readonly Uint32Array[],
-    options: GenerateOptions,
-  ): Promise<Uint32Array[]> {
-    return await generate(this, this.#config.vocabSize, prompts, options);
+  generate(prompts: readonly Uint32Array[], options: GenerateOptions): Promise<Uint32Array[]> {
+    return generate(this, this.#config.vocabSize, prompts, options);
   }
 
   weights(): AsyncIterable<NamedTensor> {
