@@ -19,6 +19,8 @@ export interface References {
   readonly validation?: ReferenceLogps;
   /** Greedy answers to the sample prompts before training. */
   readonly answers: readonly string[];
+  /** Takes a reference that stayed on the GPU away from it. */
+  readonly close?: () => void;
 }
 
 function storageOf({ storageDtype }: Session["settings"]): Storage {
@@ -85,7 +87,7 @@ async function openLive(
     moving: movingReference(engine, policy),
   });
   const answers = await answerPrompts(session, engine, prompts);
-  return { train: logps, validation: logps, answers };
+  return { train: logps, validation: logps, answers, close: () => engine.destroy() };
 }
 
 /** Where what can be computed again is kept: the user's cache folder, else one beside the runs. */

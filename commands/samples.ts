@@ -39,7 +39,7 @@ export async function answerPrompts(
   const { tokenizer, settings, policy } = session;
   const { maxNewTokens } = settings.samples;
   const ids = prompts.map((prompt) => tokenizer.encode(prompt));
-  const answers = await engine.generateGreedy(ids, {
+  const answers = await engine.generate(ids, {
     maxNewTokens,
     stop: [tokenizer.eosId, ...policy.config.eosTokenIds],
   });

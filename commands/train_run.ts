@@ -3,7 +3,7 @@
  * and its evaluation. Runs in the Worker: it knows no terminal, no signal and no clock but its own.
  */
 import { createHash } from "node:crypto";
-import { openGpu } from "../gpu/device.ts";
+import { type Gpu, openGpu } from "../gpu/device.ts";
 import { storedTensors, writeAdapter } from "../model/adapter_files.ts";
 import type { Architecture } from "../model/architecture.ts";
 import type { LlamaEngine } from "../model/llama.ts";
@@ -34,17 +34,21 @@ export interface RunPlace {
   /** When aborted, the step in progress is finished and saved. */
   readonly signal: AbortSignal;
   readonly control?: RunControl;
+  /** A device that several runs use one after the other; absent: one of the run's own. */
+  readonly gpu?: Gpu;
 }
 
 /** Returns whether the signal stopped the run before its last step. */
 export async function runSession(
   session: Session,
-  { outputFolder, cacheFolder, resume, events: outside, signal, control }: RunPlace,
+  { outputFolder, cacheFolder, resume, events: outside, signal, control, gpu: shared }: RunPlace,
 ): Promise<boolean> {
   const started = performance.now();
   const { parsed, settings, mode, modeOptions, data } = session;
-  const gpu = await openGpu();
+  const gpu = shared ?? await openGpu();
   const events = withGpuBytes(outside, gpu);
+  // Of a shared device everything is given back; a device of the run's own goes as a whole.
+  const opened: { destroy(): void }[] = [];
   try {
     const kernels = await chooseKernels(gpu, session.policy.config, {
       setting: settings.kernelTuning,
@@ -52,6 +56,7 @@ export async function runSession(
       events,
     });
     const engine = await session.policy.load(gpu, engineOptions(session, { frozen: false }));
+    opened.push(engine);
     const lines = plan(session, outputFolder, engine);
     events.accept({ type: "plan", lines });
     Deno.mkdirSync(outputFolder, { recursive: true });
@@ -59,6 +64,7 @@ export async function runSession(
       signal,
       folder: cacheFolder,
     });
+    if (references.close) opened.push({ destroy: references.close });
     const { adapter } = session;
     // Only now: the reference is the model without it.
     if (adapter) await engine.restore(storedTensors(session.policy.config, adapter));
@@ -111,7 +117,8 @@ export async function runSession(
     events.accept({ type: "end", lines: closing });
     return result.summary.stopped;
   } finally {
-    gpu.destroy();
+    if (shared) opened.forEach((owner) => owner.destroy());
+    else gpu.destroy();
   }
 }
 

@@ -2,6 +2,7 @@
  * What the trainer asks of a model on the GPU. Token log-probabilities come out, seeds go in; logits
  * and gradients stay on the GPU.
  */
+import type { GenerateOptions } from "./generate.ts";
 
 /** One answer: `ids` follow the example's prompt; the first `scoredFrom` ids still belong to the prompt. */
 export interface TokenizedAnswer {
@@ -102,10 +103,13 @@ export interface ScoringEngine {
   readonly maxSequenceLength: number;
   readonly counters: EngineCounters;
   score(examples: readonly TokenizedExample[], extras?: ScoreExtras): Promise<TokenLogps>;
-  /** Greedy continuations of `prompts`, without them; each ends before an id of `stop`. */
-  generateGreedy(
+  /**
+   * Continuations of `prompts`, without them; each ends before an id of `stop`. Greedy where no `pick` is
+   * given.
+   */
+  generate(
     prompts: readonly Uint32Array[],
-    options: { readonly maxNewTokens: number; readonly stop: readonly number[] },
+    options: GenerateOptions,
   ): Promise<Uint32Array[]>;
   destroy(): void;
 }

@@ -20,7 +20,7 @@ import type {
 } from "./engine.ts";
 import { ModelError } from "./error.ts";
 import type { Architecture } from "./architecture.ts";
-import { generateGreedy } from "./greedy.ts";
+import { generate, type GenerateOptions } from "./generate.ts";
 import { buildParts, destroyParts, type EngineParts } from "./llama_parts.ts";
 import { adapterList, initAdapter, type LoraSettings } from "./lora.ts";
 import type { MemoryPlan, MemoryRequest } from "./memory.ts";
@@ -347,11 +347,8 @@ export class LlamaEngine implements TrainingEngine {
     return logits;
   }
 
-  async generateGreedy(
-    prompts: readonly Uint32Array[],
-    options: { readonly maxNewTokens: number; readonly stop: readonly number[] },
-  ): Promise<Uint32Array[]> {
-    return await generateGreedy(this, this.#config.vocabSize, prompts, options);
+  generate(prompts: readonly Uint32Array[], options: GenerateOptions): Promise<Uint32Array[]> {
+    return generate(this, this.#config.vocabSize, prompts, options);
   }
 
   weights(): AsyncIterable<NamedTensor> {

@@ -86,9 +86,9 @@ Deno.test("the gradient of a label goes to the token before it", async () => {
 Deno.test("generation counts up", async () => {
   const engine = await engineOf(gpu, successorModel());
   const prompts = [[0], [1, 0, 2], [2, 2]].map((ids) => Uint32Array.from(ids));
-  const found = await engine.generateGreedy(prompts, { maxNewTokens: 4, stop: [] });
+  const found = await engine.generate(prompts, { maxNewTokens: 4, stop: [] });
   assertEquals(found.map((ids) => [...ids]), [[1, 2, 0, 1], [0, 1, 2, 0], [0, 1, 2, 0]]);
-  const stopped = await engine.generateGreedy(prompts, { maxNewTokens: 4, stop: [2] });
+  const stopped = await engine.generate(prompts, { maxNewTokens: 4, stop: [2] });
   assertEquals(stopped.map((ids) => [...ids]), [[1], [0, 1], [0, 1]]);
   engine.destroy();
 });

@@ -291,7 +291,7 @@ Deno.test("an empty prompt and a head size the kernels cannot take are refused",
   const engine = await engineOf(gpu, model);
   const prompts = [Uint32Array.of(1), new Uint32Array(0)];
   await assertRejects(
-    () => engine.generateGreedy(prompts, { maxNewTokens: 1, stop: [] }),
+    () => engine.generate(prompts, { maxNewTokens: 1, stop: [] }),
     ModelError,
     "Cannot continue prompt 1: it has no tokens",
   );

@@ -140,11 +140,11 @@ for (const name of GOLDEN_NAMES) {
     const engine = await engineOf(ordinary, goldenModel(name));
     const { greedy } = goldenOf(name);
     const prompts = greedy.map(({ prompt }) => Uint32Array.from(prompt));
-    const found = await engine.generateGreedy(prompts, { maxNewTokens: 12, stop: [] });
+    const found = await engine.generate(prompts, { maxNewTokens: 12, stop: [] });
     assertEquals(found.map((ids) => [...ids]), greedy.map(({ ids }) => ids));
     // A stop id ends a continuation before it.
     const stop = greedy[0].ids[5];
-    const stopped = await engine.generateGreedy(prompts, { maxNewTokens: 12, stop: [stop] });
+    const stopped = await engine.generate(prompts, { maxNewTokens: 12, stop: [stop] });
     const cut = greedy.map(({ ids }) => ids.includes(stop) ? ids.slice(0, ids.indexOf(stop)) : ids);
     assertEquals(stopped.map((ids) => [...ids]), cut);
     engine.destroy();

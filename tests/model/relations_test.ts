@@ -144,8 +144,8 @@ Deno.test("prompts that fill more than one chunk continue as they do alone", () 
   withEngine(async (engine) => {
     const prompts = pairs.map(({ prompt }) => prompt);
     const options = { maxNewTokens: 5, stop: [2] };
-    const together = await engine.generateGreedy(prompts, options);
+    const together = await engine.generate(prompts, options);
     for (const [i, prompt] of prompts.entries()) {
-      assertEquals(together[i], (await engine.generateGreedy([prompt], options))[0]);
+      assertEquals(together[i], (await engine.generate([prompt], options))[0]);
     }
   }, { tokens: 30, scored: 30 }));

@@ -126,7 +126,7 @@ export class FakeEngine implements RunEngine {
     }
   }
 
-  generateGreedy(prompts: readonly Uint32Array[]): Promise<Uint32Array[]> {
+  generate(prompts: readonly Uint32Array[]): Promise<Uint32Array[]> {
     return Promise.resolve(prompts.map(() => new Uint32Array()));
   }
 

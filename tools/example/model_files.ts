@@ -8,8 +8,27 @@ const bos = "<|bos|>";
 /** Ids 0 and 1. */
 const specials = [eos, bos];
 
-const vocabularySize = 1024;
-const maxLength = 256;
+/** What differs between the models of the project's worlds; sizes are multiples of 16. */
+export interface ModelShape {
+  readonly vocabulary: number;
+  readonly maxLength: number;
+  readonly hidden: number;
+  readonly intermediate: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly keyValueHeads: number;
+}
+
+/** The example's: 722,048 parameters, head size 32. */
+const exampleShape: ModelShape = {
+  vocabulary: 1024,
+  maxLength: 256,
+  hidden: 128,
+  intermediate: 256,
+  layers: 4,
+  heads: 4,
+  keyValueHeads: 2,
+};
 
 /**
  * Messages in the HH form of the training data. An answer carries no end mark here: in a conversation the
@@ -21,19 +40,19 @@ const chatTemplate = "{{ bos_token }}{% for message in messages %}" +
   "{% else %}{{ raise_exception('This model knows the roles user and assistant only') }}{% endif %}" +
   "{% endfor %}{% if add_generation_prompt %}{{ '\\n\\nAssistant:' }}{% endif %}";
 
-/** A Llama of 722,048 parameters; sizes are multiples of 16, the head size is 32. */
-const config = {
+/** A Llama with tied embeddings, as Hugging Face writes it. */
+const configOf = (shape: ModelShape) => ({
   architectures: ["LlamaForCausalLM"],
   model_type: "llama",
-  vocab_size: vocabularySize,
-  hidden_size: 128,
-  intermediate_size: 256,
-  num_hidden_layers: 4,
-  num_attention_heads: 4,
-  num_key_value_heads: 2,
-  head_dim: 32,
+  vocab_size: shape.vocabulary,
+  hidden_size: shape.hidden,
+  intermediate_size: shape.intermediate,
+  num_hidden_layers: shape.layers,
+  num_attention_heads: shape.heads,
+  num_key_value_heads: shape.keyValueHeads,
+  head_dim: shape.hidden / shape.heads,
   hidden_act: "silu",
-  max_position_embeddings: maxLength,
+  max_position_embeddings: shape.maxLength,
   rms_norm_eps: 1e-5,
   rope_theta: 10000,
   rope_scaling: null,
@@ -47,14 +66,18 @@ const config = {
   pad_token_id: null,
   use_cache: true,
   torch_dtype: "float16",
-};
+});
 
 /**
  * Trains the tokenizer on `texts` and returns the files as name and JSON content.
  *
  * Throws a `RangeError` when the texts are too few for the vocabulary.
  */
-export function modelFiles(texts: Iterable<string>): Readonly<Record<string, object>> {
+export function modelFiles(
+  texts: Iterable<string>,
+  shape: ModelShape = exampleShape,
+): Readonly<Record<string, object>> {
+  const config = configOf(shape);
   return {
     "config.json": config,
     "generation_config.json": {
@@ -63,7 +86,7 @@ export function modelFiles(texts: Iterable<string>): Readonly<Record<string, obj
       do_sample: false,
     },
     "special_tokens_map.json": { bos_token: bos, eos_token: eos },
-    "tokenizer.json": tokenizerJson(trainBpe(texts, vocabularySize, specials), specials, bos),
+    "tokenizer.json": tokenizerJson(trainBpe(texts, shape.vocabulary, specials), specials, bos),
     "tokenizer_config.json": {
       add_bos_token: true,
       add_eos_token: false,
@@ -71,7 +94,7 @@ export function modelFiles(texts: Iterable<string>): Readonly<Record<string, obj
       chat_template: chatTemplate,
       clean_up_tokenization_spaces: false,
       eos_token: eos,
-      model_max_length: maxLength,
+      model_max_length: shape.maxLength,
       tokenizer_class: "PreTrainedTokenizerFast",
     },
   };
