@@ -28,6 +28,13 @@ fn gain(c: u32) -> vec4<f32> {
 fn put_y(i: u32, value: vec4<f32>) { y[i] = value; }
 @group(0) @binding(4) var<storage, read_write> inv_out: array<f32>;
 
+// Squares that overflow would make the row zero, and nobody would notice: it becomes NaN instead.
+fn inverse_root(mean: f32) -> f32 {
+  let bits = bitcast<u32>(mean);
+  let inv = 1.0 / sqrt(mean + params.eps);
+  return select(inv, bitcast<f32>(bits | 0x00400000u), bits == 0x7f800000u);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn forward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let row = linear_id(gid, groups);
@@ -39,9 +46,7 @@ fn forward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroup
     sum += value * value;
   }
   let mean = ((sum.x + sum.y) + (sum.z + sum.w)) / f32(params.width4 * 4u);
-  // Squares that overflow would make the row zero, and nobody would notice: it becomes NaN instead.
-  let bits = bitcast<u32>(mean);
-  let inv = select(1.0 / sqrt(mean + params.eps), bitcast<f32>(bits | 0x00400000u), bits == 0x7f800000u);
+  let inv = inverse_root(mean);
   inv_out[row] = inv;
   for (var c = 0u; c < params.width4; c++) {
     put_y(base + c, at_x(base + c) * inv * gain(c));
@@ -62,7 +67,7 @@ fn forward_add(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workg
     sum += value * value;
   }
   let mean = ((sum.x + sum.y) + (sum.z + sum.w)) / f32(params.width4 * 4u);
-  let inv = 1.0 / sqrt(mean + params.eps);
+  let inv = inverse_root(mean);
   inv_out[row] = inv;
   for (var c = 0u; c < params.width4; c++) {
     put_y(base + c, at_residual(base + c) + at_x(base + c) * inv * gain(c));

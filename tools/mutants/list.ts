@@ -12,7 +12,7 @@ export interface Mutant {
   readonly tests: readonly string[];
 }
 
-const PACK = "model/pack.ts", ATTENTION = "gpu/kernels/attention.ts";
+const PACK = "model/pack.ts", ATTENTION = "gpu/kernels/attention_parts.ts";
 const STEP = "trainer/optimizer_step.ts", TRAINER = "trainer/trainer.ts";
 
 const MODEL: readonly Mutant[] = [
@@ -33,15 +33,15 @@ const MODEL: readonly Mutant[] = [
   {
     name: "RMSNorm without the second term",
     file: "gpu/kernels/rms_norm.wgsl",
-    find: "(at_dy(base + c) * at_weight(c) * inv - at_x(base + c) * scale);",
-    replace: "(at_dy(base + c) * at_weight(c) * inv);",
+    find: "(at_dy(base + c) * gain(c) * inv - at_x(base + c) * scale);",
+    replace: "(at_dy(base + c) * gain(c) * inv);",
     tests: ["tests/gpu/rms_norm_test.ts"],
   },
   {
     name: "eps outside the root",
     file: "gpu/kernels/rms_norm.wgsl",
-    find: "1.0 / sqrt(mean + params.eps),",
-    replace: "1.0 / (sqrt(mean) + params.eps),",
+    find: "1.0 / sqrt(mean + params.eps);",
+    replace: "1.0 / (sqrt(mean) + params.eps);",
     tests: ["tests/gpu/rms_norm_test.ts"],
   },
   {
@@ -54,15 +54,15 @@ const MODEL: readonly Mutant[] = [
   {
     name: "K/V head index wrong",
     file: ATTENTION,
-    find: "let j${u} = (min(j + ${u}u, end - 1u) * KV + head / GROUP) * D4;",
-    replace: "let j${u} = (min(j + ${u}u, end - 1u) * KV + head % KV) * D4;",
+    find: 'place(v, "k", `min(j + ${u}u, end - 1u)`, "head / GROUP")',
+    replace: 'place(v, "k", `min(j + ${u}u, end - 1u)`, "head % KV")',
     tests: ["tests/gpu/attention_test.ts"],
   },
   {
     name: "causal mask off by one",
     file: ATTENTION,
-    find: "j + ${u}u < end && j + ${u}u <= t0 + ${i}u;",
-    replace: "j + ${u}u < end && j + ${u}u < t0 + ${i}u;",
+    find: "j + ${u}u < end && j + ${u}u <= t0 + ${i}u",
+    replace: "j + ${u}u < end && j + ${u}u < t0 + ${i}u",
     tests: ["tests/gpu/attention_test.ts"],
   },
   {
