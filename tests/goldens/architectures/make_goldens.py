@@ -1,4 +1,4 @@
-"""Makes the goldens of tests/model/architectures_test.ts, one folder a model beside this file.
+"""Makes the goldens of tests/model/architectures_long_test.ts, one folder a model beside this file.
 
     pip install torch transformers safetensors numpy     (the CPU build of torch is enough)
     python3 tests/goldens/architectures/make_goldens.py [NAME ...]
