@@ -42,6 +42,10 @@ const COMMANDS: Record<string, Command> = {
     help: "look at single pairs of a run: which are labelled wrong?",
     load: () => import("./commands/pairs.ts"),
   },
+  export: {
+    help: "write a model as a GGUF file",
+    load: () => import("./commands/export.ts"),
+  },
   modes: {
     help: "list the loss modes and pair losses with their options",
     load: () => import("./commands/modes.ts"),

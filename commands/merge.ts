@@ -3,8 +3,10 @@ import { parseArgs } from "@std/cli/parse-args";
 import { mergeAdapter, readAdapter } from "../model/adapter_files.ts";
 import type { NamedTensor } from "../model/engine.ts";
 import { loraModules, loraScale } from "../model/lora.ts";
+import { findGgufFile } from "../model/gguf/model_file.ts";
 import { openModelFolder, type Precision, writeModelFolder } from "../model/model_folder.ts";
 import { UsageError } from "./exit_code.ts";
+import { ownFilesOf } from "./model_source.ts";
 
 const HELP = `Merges an adapter into the model it was trained on: W + scale B A.
 
@@ -51,16 +53,18 @@ function baseOf(dir: string): string {
   } catch (error) {
     throw new UsageError(`merge: cannot read "${path}": ${(error as Error).message}`);
   }
-  if (typeof base === "string" && isFolder(base)) return base;
+  if (typeof base === "string" && isModelPlace(base)) return base;
   throw new UsageError(
     `merge: the adapter in "${dir}" was trained on ${JSON.stringify(base)}, which is no folder ` +
       "here; give the model's with --base DIR",
   );
 }
 
-function isFolder(path: string): boolean {
+/** Whether a folder or a GGUF file is there. */
+function isModelPlace(path: string): boolean {
   try {
-    return Deno.statSync(path).isDirectory;
+    const info = Deno.statSync(path);
+    return info.isDirectory || info.isFile && findGgufFile(path) !== undefined;
   } catch {
     return false;
   }
@@ -91,6 +95,7 @@ async function merge(dir: string, base: string, out: string, precision: Precisio
     configText: folder.configText,
     precision,
     tensors: tensors(),
-    filesToCopy: folder.companions.map((name) => `${base}/${name}`),
+    filesToCopy: folder.companions.map((name) => `${folder.dir}/${name}`),
+    extraFiles: ownFilesOf(folder),
   });
 }

@@ -1,27 +1,34 @@
 /** A model named in the config: its folder, tokenizer and weights, or random weights of its shape. */
 import { createHash } from "node:crypto";
 import type { ChatRenderer } from "../data/chat_template.ts";
+import { tokenizerOfGguf } from "../data/gguf_tokenizer.ts";
 import { chooseTemplate } from "../data/named_templates.ts";
-import { loadTokenizer, type TextTokenizer } from "../data/tokenizer.ts";
+import { loadTokenizer, type TextTokenizer, type TokenizerFiles } from "../data/tokenizer.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { readAdapter, storedTensors } from "../model/adapter_files.ts";
 import { ModelError } from "../model/error.ts";
 import { LlamaEngine, type LlamaOptions } from "../model/llama.ts";
 import type { Architecture } from "../model/architecture.ts";
 import { parseArchitecture } from "../model/parse_architecture.ts";
+import { findGgufFile } from "../model/gguf/model_file.ts";
+import { readVocabulary } from "../model/gguf/vocabulary.ts";
 import { type ModelFolder, openModelFolder } from "../model/model_folder.ts";
 import { initParameter, parameterList } from "../model/param_table.ts";
 import { ConfigError } from "../trainer/error.ts";
 import { findInput } from "./find_config.ts";
 
 export interface ModelSource {
-  /** Path of the folder. */
+  /** Path of the folder, also that of a GGUF file. */
   readonly dir: string;
+  /** Path of what holds the model: the folder, or the GGUF file. */
+  readonly place: string;
   readonly config: Architecture;
   /** Text of `config.json`. */
   readonly configText: string;
   /** Paths of the files that belong to the model beside its weights and config. */
   readonly companions: readonly string[];
+  /** Files that a model folder has and this model has not, by name: the tokenizer of a GGUF file. */
+  readonly ownFiles: Readonly<Record<string, string>>;
   readonly notices: readonly string[];
   /** Identifies the weights: a sha256. */
   identity(): string;
@@ -53,13 +60,23 @@ export function toPath(place: string | URL): string {
   return Deno.build.os === "windows" ? path.slice(1) : path;
 }
 
-/** A model with the weights of its folder. */
+/** Runs `action`; the folder is closed when it throws. */
+function closingOnError<T>(folder: ModelFolder, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    folder.close();
+    throw error;
+  }
+}
+
+/** A model with the weights of its folder or GGUF file. */
 export function pretrainedModel(dir: string): ModelSource {
   const folder = openModelFolder(dir);
   const parameter = (name: string) => folder.readParameter(name);
   let hash: string | undefined;
   return {
-    ...common(dir, folder.config, folder.configText, folder.companions),
+    ...closingOnError(folder, () => common(folder)),
     notices: folder.notices,
     identity: () => hash ??= hashWeights(folder),
     load: (gpu, options) => LlamaEngine.create(gpu, folder.config, options, parameter),
@@ -77,6 +94,7 @@ export function adaptedModel(dir: string, base: ModelSource): ModelSource {
   return {
     ...base,
     dir,
+    place: dir,
     notices: [...base.notices, ...adapter.notices],
     identity: () => `${base.identity()} with adapter ${adapter.identity}`,
     async load(gpu, options) {
@@ -90,19 +108,12 @@ export function adaptedModel(dir: string, base: ModelSource): ModelSource {
 
 /** A model of a folder's shape with random weights; the folder needs no weights. */
 export function randomModel(dir: string, seed: number): ModelSource {
-  const configText = readText(`${dir}/config.json`);
-  const config = parseArchitecture(configText, `${dir}/config.json`);
-  const names = [
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-  ].filter((name) => optionalText(`${dir}/${name}`) !== undefined);
+  const shape = shapeOf(dir);
+  const { config, configText } = shape;
   const specs = new Map(parameterList(config).map((spec) => [spec.name, spec]));
   const parameter = (name: string) => initParameter(specs.get(name)!, { seed });
   return {
-    ...common(dir, config, configText, names),
+    ...shape,
     notices: [],
     identity: () => `random ${seed} ${createHash("sha256").update(configText).digest("hex")}`,
     load: (gpu, options) => LlamaEngine.create(gpu, config, options, parameter),
@@ -111,19 +122,75 @@ export function randomModel(dir: string, seed: number): ModelSource {
   };
 }
 
-function common(dir: string, config: Architecture, configText: string, names: readonly string[]) {
-  return { dir, config, configText, companions: names.map((name) => `${dir}/${name}`) };
+type Common = Pick<
+  ModelSource,
+  "dir" | "place" | "config" | "configText" | "companions" | "ownFiles"
+>;
+
+function common(folder: ModelFolder): Common {
+  const { dir, config, configText, companions, gguf, weightFiles } = folder;
+  return {
+    dir,
+    place: gguf === undefined ? dir : `${dir}/${weightFiles[0]}`,
+    config,
+    configText,
+    companions: companions.map((name) => `${dir}/${name}`),
+    ownFiles: ownFilesOf(folder),
+  };
 }
 
-/** The tokenizer of a model folder. */
-export function openTokenizer(dir: string): TextTokenizer {
-  return loadTokenizer({
+/** What a model is besides its weights. */
+function shapeOf(dir: string): Common {
+  if (findGgufFile(dir) !== undefined) {
+    using folder = openModelFolder(dir);
+    return common(folder);
+  }
+  const configText = readText(`${dir}/config.json`);
+  const config = parseArchitecture(configText, `${dir}/config.json`);
+  const companions = [
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+  ].map((name) => `${dir}/${name}`).filter((path) => optionalText(path) !== undefined);
+  return { dir, place: dir, config, configText, companions, ownFiles: {} };
+}
+
+/** The tokenizer in a GGUF file, as the files that it would be; none where they lie beside it. */
+export function ownFilesOf(folder: ModelFolder): Record<string, string> {
+  if (folder.gguf === undefined || folder.companions.includes("tokenizer.json")) return {};
+  const { tokenizer, config } = tokenizerFiles(folder);
+  return { "tokenizer.json": tokenizer, "tokenizer_config.json": config! };
+}
+
+/** The tokenizer files of a model, those in its folder or those that its GGUF file stands for. */
+export function tokenizerFiles(
+  { gguf, dir, weightFiles, companions }: ModelFolder,
+): TokenizerFiles {
+  if (gguf === undefined || companions.includes("tokenizer.json")) return filesIn(dir);
+  const path = `${dir}/${weightFiles[0]}`;
+  return tokenizerOfGguf(path, readVocabulary(gguf, path));
+}
+
+/** The tokenizer of a model. */
+export function openTokenizer({ dir, place, ownFiles }: ModelSource): TextTokenizer {
+  const own = ownFiles["tokenizer.json"];
+  return loadTokenizer(
+    own === undefined
+      ? filesIn(dir)
+      : { name: place, tokenizer: own, config: ownFiles["tokenizer_config.json"] },
+  );
+}
+
+function filesIn(dir: string): TokenizerFiles {
+  return {
     name: dir,
     tokenizer: readText(`${dir}/tokenizer.json`),
     config: optionalText(`${dir}/tokenizer_config.json`),
     specialTokensMap: optionalText(`${dir}/special_tokens_map.json`),
     chatTemplate: optionalText(`${dir}/chat_template.jinja`),
-  });
+  };
 }
 
 /** The chat template that `dataset.chat_template` asks for; a file is looked for like a model. */
@@ -154,13 +221,11 @@ function optionalText(path: string): string | undefined {
   }
 }
 
-/** sha256 over names and bytes of the folder's weight files. */
+/** sha256 over the config, and names and bytes of the files with weights. */
 function hashWeights(folder: ModelFolder): string {
   const hash = createHash("sha256").update(folder.configText);
-  const names = [...Deno.readDirSync(folder.dir)].map((entry) => entry.name)
-    .filter((name) => name.endsWith(".safetensors")).sort();
   const block = new Uint8Array(2 ** 24);
-  for (const name of names) {
+  for (const name of folder.weightFiles) {
     hash.update(name);
     using file = Deno.openSync(`${folder.dir}/${name}`);
     for (let n = file.readSync(block); n !== null; n = file.readSync(block)) {

@@ -15,6 +15,7 @@ import {
   readAdapter,
 } from "../model/adapter_files.ts";
 import type { TokenizedExample } from "../model/engine.ts";
+import { findGgufFile } from "../model/gguf/model_file.ts";
 import { packedLength, scoredLength } from "../model/pack.ts";
 import { builtInModes, loadMode } from "../modes/mod.ts";
 import type { Sink } from "../report/events.ts";
@@ -115,7 +116,7 @@ export async function openSession(request: SessionRequest): Promise<Session> {
     ? undefined
     : readAdapter(await adapterDir(settings.lora.from), policy.config);
   adapter?.notices.forEach(notice);
-  const tokenizer = openTokenizer(baseDir);
+  const tokenizer = openTokenizer(base);
   const data = await openData(parsed, settings, needs, {
     tokenizer,
     contextLength: Math.min(
@@ -219,7 +220,8 @@ async function openReference(
   random: boolean,
 ): Promise<ModelSource> {
   const dir = await modelDir(name, "ref_name");
-  if (!random && await Deno.realPath(dir) === await Deno.realPath(policy.dir)) return policy;
+  const place = findGgufFile(dir) ?? dir;
+  if (!random && await Deno.realPath(place) === await Deno.realPath(policy.place)) return policy;
   const reference = pretrainedModel(dir);
   if (reference.config.vocabSize !== policy.config.vocabSize) {
     throw new ConfigError(

@@ -188,7 +188,7 @@ async function writeFinal(
     return await writeAdapter(finalFolder, {
       config: policy.config,
       settings: engine.lora,
-      baseModel: policy.dir,
+      baseModel: policy.place,
       tensors: engine.weights(),
       extraFiles,
     });
@@ -196,9 +196,10 @@ async function writeFinal(
   await writeModelFolder(finalFolder, {
     configText: policy.configText,
     precision: parsed.config.precision,
+    maxShardBytes: parsed.config.max_shard_size,
     tensors: engine.weights(),
     filesToCopy: policy.companions,
-    extraFiles,
+    extraFiles: { ...policy.ownFiles, ...extraFiles },
   });
   const written = pretrainedModel(finalFolder);
   await engine.restore(

@@ -18,7 +18,7 @@ export function workerPermissions(
   const models = [config.policy_name, config.ref_name, adapter];
   const names = [...models, dataset_name, validation_name, template];
   const inputs = names.flatMap((name) =>
-    inputPlaces(name ?? "").flatMap((place) => [
+    inputPlaces(name ?? "").flatMap(withFolder).flatMap((place) => [
       ...followed(place),
       ...linkTargets(place),
     ])
@@ -35,6 +35,13 @@ export function workerPermissions(
     run: false,
     sys: false,
   };
+}
+
+/** A GGUF file and its folder: the tokenizer may lie beside it. */
+function withFolder(place: string | URL): (string | URL)[] {
+  const path = toPath(place);
+  if (!/\.gguf$/i.test(path)) return [place];
+  return [place, path.includes("/") || path.includes("\\") ? path.replace(/[^/\\]*$/, "") : "."];
 }
 
 /** A place as named, and where it really lies: Deno asks for permission for what a link points to. */

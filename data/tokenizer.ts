@@ -206,7 +206,7 @@ function frontTokens(
 }
 
 /** A special token is written as a text or as an object with a text `content`. */
-function tokenText(value: unknown): string | undefined {
+export function tokenText(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   const content = (value as { content?: unknown } | null | undefined)?.content;
   return typeof content === "string" ? content : undefined;

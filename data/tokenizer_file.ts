@@ -35,6 +35,7 @@ export function readTokenizerFile(name: string, text: string): TokenizerFile {
       fail(name, key, "must be an object or null");
     }
   }
+  checkPatterns(name, "decoder", json.decoder);
   json.added_tokens ??= [];
   const model = json.model;
   if (!isObject(model)) return fail(name, "model", "must be an object");
@@ -80,6 +81,18 @@ function checkModelKeys(name: string, model: Record<string, unknown>): void {
       fail(name, `model.${key}`, `is ${JSON.stringify(value)}, which is not implemented`);
     }
   }
+}
+
+/** The library leaves out a step of decoding whose pattern it does not know, and gives other text. */
+function checkPatterns(name: string, key: string, part: unknown): void {
+  if (Array.isArray(part)) part.forEach((step, i) => checkPatterns(name, `${key}[${i}]`, step));
+  if (!isObject(part)) return;
+  checkPatterns(name, `${key}.decoders`, part.decoders);
+  if (part.type !== "Replace") return;
+  const pattern = part.pattern;
+  const text = isObject(pattern) ? pattern.Regex ?? pattern.String : undefined;
+  if (typeof text === "string") return;
+  fail(name, `${key}.pattern`, `must be {"String": text} or {"Regex": text}`);
 }
 
 /**

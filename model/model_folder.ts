@@ -1,8 +1,14 @@
-/** Reading a model from a Hugging Face folder, everything checked against its `config.json`. */
-import { type Dtype, firstNonFinite } from "./dtype.ts";
+/**
+ * Reading a model from a Hugging Face folder or a GGUF file, everything checked against its
+ * `config.json`, which a GGUF file says in other words.
+ */
+import { firstNonFinite } from "./dtype.ts";
 import { ModelError, quoted, readingError } from "./error.ts";
 import type { Architecture } from "./architecture.ts";
 import { parseArchitecture } from "./parse_architecture.ts";
+import { findGgufFile, openGgufModel } from "./gguf/model_file.ts";
+import { READABLE } from "./gguf/tensor_types.ts";
+import type { GgufMetadata } from "./gguf/value_types.ts";
 import { parameterList, type ParameterSpec } from "./param_table.ts";
 import type { TensorStore } from "./safetensors.ts";
 import { elementCount } from "./safetensors_header.ts";
@@ -13,14 +19,19 @@ export { type ModelToWrite, type Precision, writeModelFolder } from "./model_fol
 
 /** A checked model folder; weights are read on demand. */
 export interface ModelFolder extends Disposable {
+  /** The folder, also that of a GGUF file. */
   readonly dir: string;
   readonly config: Architecture;
   /** Text of `config.json`, for `writeModelFolder`. */
   readonly configText: string;
   readonly parameters: readonly ParameterSpec[];
   readonly parameterCount: number;
-  /** Element types of the stored parameters, sorted. */
-  readonly dtypes: readonly Dtype[];
+  /** Element types of the stored parameters as their file calls them, sorted. */
+  readonly dtypes: readonly string[];
+  /** Names of the files with weights in `dir`, sorted. */
+  readonly weightFiles: readonly string[];
+  /** Metadata of a GGUF file; absent for a folder. */
+  readonly gguf?: GgufMetadata;
   /** Files beside weights and config that belong to the model (tokenizer, generation settings). */
   readonly companions: readonly string[];
   /** What was ignored, one sentence each. */
@@ -56,56 +67,70 @@ const IGNORABLE = /(^|\.)(rotary_emb\.inv_freq|self_attn\.bias|(attn|attention)\
 const COMPARE_VALUES = 4 * 1024 * 1024;
 
 /**
- * Opens a model folder: `config.json` is checked, and names, shapes and types of all weights against
- * it. Weight values are not read yet.
+ * Opens a model: a folder with `config.json`, a GGUF file, or a folder with one. The config is checked,
+ * and names, shapes and types of all weights against it. Weight values are not read yet.
  *
  * @throws ModelError naming file and field or tensor
  */
-export function openModelFolder(dir: string): ModelFolder {
-  checkIsFolder(dir);
-  const configText = readJsonObject(`${dir}/config.json`).text;
-  const config = parseArchitecture(configText, `${dir}/config.json`);
-  const store = openSafetensorsFolder(dir);
+export function openModelFolder(place: string): ModelFolder {
+  const gguf = findGgufFile(place);
+  if (gguf !== undefined) return openGguf(gguf);
+  checkIsFolder(place);
+  const configText = readJsonObject(`${place}/config.json`).text;
+  const config = parseArchitecture(configText, `${place}/config.json`);
+  const store = openSafetensorsFolder(place);
+  const weightFiles = [...Deno.readDirSync(place)].map(({ name }) => name)
+    .filter((name) => name.endsWith(".safetensors")).sort();
+  return describeFolder({ dir: place, config, configText, weightFiles }, store);
+}
+
+function openGguf(path: string): ModelFolder {
+  const { dir, configText, store, metadata } = openGgufModel(path);
   try {
-    return describeFolder(dir, configText, config, store);
+    const config = parseArchitecture(configText, path);
+    const weightFiles = [path.replace(/^.*[/\\]/, "")];
+    return describeFolder({ dir, config, configText, weightFiles, gguf: metadata }, store);
   } catch (error) {
     store.close();
     throw error;
   }
 }
 
+/** What a model is described by, checked against its weights; they are closed when they do not fit. */
 function describeFolder(
-  dir: string,
-  configText: string,
-  config: Architecture,
+  facts: Pick<ModelFolder, "dir" | "config" | "configText" | "weightFiles" | "gguf">,
   store: TensorStore,
 ): ModelFolder {
-  const parameters = parameterList(config);
-  const notices = checkTensors(parameters, config, store, dir);
-  const known = new Set(parameters.map(({ name }) => name));
-  const stored = storedNames(config, store);
-  const close = () => store.close();
-  return {
-    dir,
-    config,
-    configText,
-    parameters,
-    parameterCount: parameters.reduce((n, { shape }) => n + elementCount(shape), 0),
-    dtypes: [...new Set(parameters.map(({ name }) => store.tensors.get(stored(name))!.dtype))]
-      .sort(),
-    companions: COMPANIONS.filter((name) => isFile(`${dir}/${name}`)),
-    notices,
-    readParameter(name, rowFrom = 0, rowTo) {
-      if (!known.has(name)) {
-        throw new ModelError(`Cannot read ${quoted(dir)}: the model has no ${quoted(name)}`);
-      }
-      const values = store.readF32(stored(name), rowFrom, rowTo);
-      refuseNonFinite(values, stored(name), store, rowFrom);
-      return values;
-    },
-    close,
-    [Symbol.dispose]: close,
-  };
+  const { dir, config } = facts;
+  try {
+    const parameters = parameterList(config);
+    const notices = checkTensors(parameters, config, store, dir);
+    const known = new Set(parameters.map(({ name }) => name));
+    const stored = storedNames(config, store);
+    const close = () => store.close();
+    return {
+      ...facts,
+      parameters,
+      parameterCount: parameters.reduce((n, { shape }) => n + elementCount(shape), 0),
+      dtypes: [...new Set(parameters.map(({ name }) => store.tensors.get(stored(name))!.dtype))]
+        .sort(),
+      companions: COMPANIONS.filter((name) => isFile(`${dir}/${name}`)),
+      notices,
+      readParameter(name, rowFrom = 0, rowTo) {
+        if (!known.has(name)) {
+          throw new ModelError(`Cannot read ${quoted(dir)}: the model has no ${quoted(name)}`);
+        }
+        const values = store.readF32(stored(name), rowFrom, rowTo);
+        refuseNonFinite(values, stored(name), store, rowFrom);
+        return values;
+      },
+      close,
+      [Symbol.dispose]: close,
+    };
+  } catch (error) {
+    store.close();
+    throw error;
+  }
 }
 
 /**
@@ -169,7 +194,7 @@ function checkShapeAndType(name: string, shape: readonly number[], store: Tensor
     );
   }
   const { dtype } = entry;
-  if (dtype !== "F32" && dtype !== "F16" && dtype !== "BF16" && dtype !== "F64") {
+  if (dtype !== "F64" && !(READABLE as readonly string[]).includes(dtype)) {
     throw new ModelError(
       `Cannot read ${quoted(store.fileOf(name))}: tensor ${quoted(name)} has dtype ${dtype}, ` +
         `supported are F32, F16, BF16 and F64`,

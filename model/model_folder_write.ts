@@ -5,7 +5,8 @@ import { attemptWrite, parentOf, removeTree, syncFolder, writeSynced } from "./d
 import { ModelError, quoted, readingError } from "./error.ts";
 import { parseArchitecture } from "./parse_architecture.ts";
 import { parameterList } from "./param_table.ts";
-import { SafetensorsWriter, type TensorSpec } from "./safetensors_write.ts";
+import { WeightsWriter } from "./safetensors_shards.ts";
+import type { TensorSpec } from "./safetensors_write.ts";
 import { parseStrictJson } from "./strict_json.ts";
 
 /** Storage types of a written model, as the config spells them. */
@@ -22,6 +23,8 @@ export interface ModelToWrite {
   /** Text of the source's `config.json`: its fields are kept as they are written. */
   readonly configText: string;
   readonly precision: Precision;
+  /** Most bytes of tensor data in a file of weights; without it there is one file. */
+  readonly maxShardBytes?: number;
   /** All parameters of the config, each once, in any order. */
   readonly tensors: AsyncIterable<NamedTensor> | Iterable<NamedTensor>;
   /** Paths of files to copy under their own names: tokenizer, `generation_config.json`. */
@@ -32,7 +35,7 @@ export interface ModelToWrite {
 
 /**
  * Writes a model folder that `openModelFolder` and `transformers` load: `config.json` with the dtype
- * brought up to date, `model.safetensors`, the copied files. Everything is written and synced in
+ * brought up to date, `model.safetensors` or shards of it, the copied files. Everything is written and synced in
  * `<outDir>.partial`, then renamed: the folder is whole or absent.
  *
  * @throws ModelError: `outDir` exists and is not an empty folder, a tensor missing, unknown, of wrong
@@ -57,7 +60,7 @@ export async function writeModelFolder(outDir: string, model: ModelToWrite): Pro
       writeText(`${partial}/${name}`, text);
     }
     // After the copies, so that none of them can take the place of these two.
-    await writeWeights(`${partial}/model.safetensors`, specs, model.tensors);
+    await writeWeights(partial, specs, model);
     writeText(`${partial}/config.json`, withDtype(model.configText, torch));
     attemptWrite(target, () => {
       syncFolder(partial);
@@ -77,16 +80,16 @@ export async function writeModelFolder(outDir: string, model: ModelToWrite): Pro
 }
 
 async function writeWeights(
-  path: string,
+  dir: string,
   specs: readonly TensorSpec[],
-  tensors: ModelToWrite["tensors"],
+  { tensors, maxShardBytes = Infinity }: ModelToWrite,
 ): Promise<void> {
-  using writer = new SafetensorsWriter(path, specs);
+  using writer = new WeightsWriter(dir, specs, maxShardBytes);
   for await (const { name, data } of tensors) {
     const at = firstNonFinite(data);
     if (at >= 0) {
       throw new ModelError(
-        `Cannot write ${quoted(path)}: tensor ${quoted(name)} has ${data[at]} at index ${at}`,
+        `Cannot write ${quoted(dir)}: tensor ${quoted(name)} has ${data[at]} at index ${at}`,
       );
     }
     writer.write(name, data);

@@ -1,9 +1,10 @@
 /**
  * Reading safetensors files: 8 bytes of header length, a JSON header, raw tensors. Nothing in a file is
  * believed before it is checked, and nothing is allocated by what a header claims beyond the file's own
- * size. Weights are read with seek and `readSync`, several times faster than `Deno.readFile`.
+ * size.
  */
-import { ModelError, quoted, readingError } from "./error.ts";
+import { bytesInMemory, type ByteSource, openByteSource, readExactly } from "./byte_source.ts";
+import { ModelError, quoted } from "./error.ts";
 import { bytesOf, decodeFloats, type FloatDtype, isFloatDtype } from "./dtype.ts";
 import {
   elementCount,
@@ -12,9 +13,16 @@ import {
   tensorError,
 } from "./safetensors_header.ts";
 
+/** What is known of a stored tensor before its values are read. */
+export interface StoredTensor {
+  /** As the file's format calls it. */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+}
+
 /** Named tensors that can be read as float32, from one file or several. */
 export interface TensorStore {
-  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** File that holds the tensor, for messages. */
   fileOf(name: string): string;
   /**
@@ -23,14 +31,6 @@ export interface TensorStore {
    * @throws ModelError: no such tensor, rows outside it, an element type that is not a float, read failed
    */
   readF32(name: string, rowFrom?: number, rowTo?: number): Float32Array<ArrayBuffer>;
-  close(): void;
-}
-
-/** Bytes of a file, or bytes already in memory. */
-export interface ByteSource {
-  readonly size: number;
-  /** Fills `into` from byte `offset` on and returns the number of bytes there were. */
-  readAt(offset: number, into: Uint8Array): number;
   close(): void;
 }
 
@@ -73,20 +73,12 @@ export class SafetensorsFile implements TensorStore, Disposable {
 
   /** Opens a file on disk. @throws ModelError naming it: missing, no file, malformed */
   static open(path: string): SafetensorsFile {
-    return new SafetensorsFile(openFile(path), path);
+    return new SafetensorsFile(openByteSource(path), path);
   }
 
   /** A file already in memory. @throws ModelError when malformed */
   static fromBytes(bytes: Uint8Array, label = "memory"): SafetensorsFile {
-    return new SafetensorsFile({
-      size: bytes.length,
-      readAt(offset, into) {
-        const part = bytes.subarray(offset, offset + into.length);
-        into.set(part);
-        return part.length;
-      },
-      close() {},
-    }, label);
+    return new SafetensorsFile(bytesInMemory(bytes), label);
   }
 
   fileOf(_name: string): string {
@@ -138,15 +130,7 @@ export class SafetensorsFile implements TensorStore, Disposable {
   }
 
   #readExactly(offset: number, into: Uint8Array): void {
-    const n = this.#source.readAt(offset, into);
-    if (n !== into.length) {
-      throw new ModelError(
-        `Cannot read ${quoted(this.path)}: it ended at byte ${
-          offset + n
-        }; it was changed since it ` +
-          `was opened`,
-      );
-    }
+    readExactly(this.#source, this.path, offset, into);
   }
 }
 
@@ -180,35 +164,4 @@ function readHeaderLength(source: ByteSource, path: string): number {
     );
   }
   return Number(length);
-}
-
-function openFile(path: string): ByteSource {
-  let file: Deno.FsFile;
-  let size: number;
-  try {
-    // Asked first: opening a pipe would wait for a writer.
-    if (!Deno.statSync(path).isFile) {
-      throw new ModelError(`Cannot read ${quoted(path)}: it is not a file`);
-    }
-    file = Deno.openSync(path);
-    size = file.statSync().size;
-  } catch (error) {
-    throw readingError(path, error);
-  }
-  return {
-    size,
-    readAt(offset, into) {
-      file.seekSync(offset, Deno.SeekMode.Start);
-      let done = 0;
-      while (done < into.length) {
-        const n = file.readSync(into.subarray(done));
-        if (n === null || n === 0) break;
-        done += n;
-      }
-      return done;
-    },
-    close() {
-      file.close();
-    },
-  };
 }

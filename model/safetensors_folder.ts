@@ -1,7 +1,6 @@
 /** The weights of a model folder: one `model.safetensors`, or shards with an index. */
 import { ModelError, quoted } from "./error.ts";
-import { SafetensorsFile, type TensorStore } from "./safetensors.ts";
-import type { TensorEntry } from "./safetensors_header.ts";
+import { SafetensorsFile, type StoredTensor, type TensorStore } from "./safetensors.ts";
 import { isJsonObject, readJsonObject } from "./strict_json.ts";
 
 const SINGLE = "model.safetensors";
@@ -59,7 +58,7 @@ function openShards(dir: string, weightMap: ReadonlyMap<string, string>): Tensor
       if (file !== undefined) return file;
       throw new ModelError(`Cannot read ${quoted(dir)}: there is no tensor ${quoted(name)}`);
     };
-    const tensors = new Map<string, TensorEntry>();
+    const tensors = new Map<string, StoredTensor>();
     for (const [name, file] of owners) tensors.set(name, file.tensors.get(name)!);
     return {
       tensors,

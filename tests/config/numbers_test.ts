@@ -69,6 +69,7 @@ const NUMERIC: readonly (readonly [string, number])[] = [
   ["seed", 0],
   ["save_total_limit", 1],
   ["mode_time_limit", 0.5],
+  ["max_shard_size", 5e9],
   ["memory_budget", 2 ** 30],
 ];
 

@@ -4,6 +4,7 @@ import { ModelError } from "../../model/error.ts";
 import { parseArchitecture } from "../../model/parse_architecture.ts";
 import { openModelFolder, type Precision, writeModelFolder } from "../../model/model_folder.ts";
 import { initParameter, parameterList } from "../../model/param_table.ts";
+import { SafetensorsFile } from "../../model/safetensors.ts";
 import { encodeSafetensors } from "../../model/safetensors_write.ts";
 import { fileTest, storiesTest, writeFiles } from "./temporary_folder.ts";
 
@@ -185,6 +186,46 @@ fileTest(
     }
   },
 );
+
+fileTest("a limit makes several files with an index, which is the same model", async (dir) => {
+  const tensors = tensorsOf(configText);
+  const write = (name: string, maxShardBytes: number) =>
+    writeModelFolder(`${dir}/${name}`, { configText, precision: "fp16", tensors, maxShardBytes });
+  // Of 12 tensors the largest, embedding and head, have 160 bytes each.
+  await write("whole", 1e9);
+  await write("parts", 300);
+  await write("each", 1);
+  assertEquals(listFolder(`${dir}/whole`), ["config.json", "model.safetensors"]);
+  const parts = listFolder(`${dir}/parts`);
+  assertEquals([parts.length, parts[1], parts.at(-1)], [
+    7,
+    "model-00001-of-00005.safetensors",
+    "model.safetensors.index.json",
+  ]);
+  assertEquals(listFolder(`${dir}/each`).length, 12 + 2);
+  const index = JSON.parse(Deno.readTextFileSync(`${dir}/parts/model.safetensors.index.json`));
+  assertEquals(index.metadata.total_size, 2 * tensors.reduce((n, { data }) => n + data.length, 0));
+  assertEquals(Object.keys(index.weight_map).length, 12);
+  for (const name of parts.filter((name) => name.startsWith("model-"))) {
+    using file = SafetensorsFile.open(`${dir}/parts/${name}`);
+    const bytes = [...file.tensors.values()].reduce((n, { begin, end }) => n + end - begin, 0);
+    assertEquals(bytes <= 300, true, `${name} has ${bytes} bytes`);
+  }
+  using whole = openModelFolder(`${dir}/whole`);
+  for (const name of ["parts", "each"]) {
+    using model = openModelFolder(`${dir}/${name}`);
+    for (const { name } of whole.parameters) {
+      assertEquals(model.readParameter(name), whole.readParameter(name));
+    }
+  }
+  const missing = { configText, precision: "f32" as const, maxShardBytes: 300 };
+  await assertRejects(
+    () => writeModelFolder(`${dir}/x`, { ...missing, tensors: tensors.slice(1) }),
+    ModelError,
+    `tensor "model.embed_tokens.weight" was never written`,
+  );
+  assertEquals(listFolder(dir), ["each", "parts", "whole"]);
+});
 
 fileTest("the dtype is updated under the names the config has", async (dir) => {
   const spellings: [string, Record<string, string>][] = [

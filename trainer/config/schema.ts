@@ -71,6 +71,10 @@ export const configSchema = z.strictObject({
     "f32",
     "Storage type of the finished model; arithmetic and checkpoints are f32",
   ),
+  max_shard_size: byteSize().prefault("50GB").describe(
+    "Largest file of weights of the finished model; a larger model is several files with an index. " +
+      'Default: "50GB"',
+  ),
   dataset: datasetSection.describe("Rows and token sequences"),
   dpo_training: dpoTrainingSection.optional().describe(
     "Training on preferences (all modes but sft)",
