@@ -16,10 +16,10 @@ import {
 const CHUNK_TOKENS = 4096;
 
 /** A model for measuring: it scores and answers, and does not learn. */
-async function openModel(gpu: Gpu, dir: string) {
+async function openModel(gpu: Gpu, dir: string): Promise<LlamaEngine> {
   const source = pretrainedModel(dir);
   try {
-    const engine = await source.load(gpu, {
+    return await source.load(gpu, {
       budget: 2 ** 30,
       tokens: CHUNK_TOKENS,
       scored: CHUNK_TOKENS,
@@ -28,7 +28,6 @@ async function openModel(gpu: Gpu, dir: string) {
       sharePrompt: true,
       storage: "f32",
     });
-    return { engine, source };
   } finally {
     source.close();
   }
@@ -60,13 +59,14 @@ export class WorldMeter {
   /** `reference` is a model folder as a config names it. */
   static async open(gpu: Gpu, reference: string, settings: MeasureSettings): Promise<WorldMeter> {
     const dir = await modelDir(reference, "ref_name");
-    const { engine, source } = await openModel(gpu, dir);
-    return new WorldMeter(gpu, settings, engine, openTokenizer(source));
+    const source = pretrainedModel(dir);
+    source.close();
+    return new WorldMeter(gpu, settings, await openModel(gpu, dir), openTokenizer(source));
   }
 
   /** The true results of the model in a folder. */
   async measure(model: string): Promise<Record<string, number>> {
-    const { engine: policy } = await openModel(this.#gpu, model);
+    const policy = await openModel(this.#gpu, model);
     try {
       const tokenizer = this.#tokenizer, settings = this.#settings;
       this.#answers ??= await sampleAnswers(
