@@ -68,7 +68,7 @@ const CASES: Record<string, () => Promise<void>> = {
     message: ["tokenizer.json"],
   }),
   "an unsupported field of config.json": spoilt(
-    edit("model/config.json", (t) => t.replace('"silu"', '"gelu"')),
+    edit("model/config.json", (t) => t.replace('"silu"', '"relu"')),
     { code: 2, message: ["config.json", "hidden_act"] },
   ),
   "NaN in the weights": spoilt(poison, { code: 2, message: ["model.safetensors", "NaN"] }),
