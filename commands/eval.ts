@@ -48,6 +48,7 @@ export async function run(args: string[]): Promise<number> {
     config: flags.config,
     overrides,
     model: flags.model,
+    cacheFolder: cacheFolder(),
     events,
   });
   const { data } = session;

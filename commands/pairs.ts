@@ -1,6 +1,5 @@
 /** `pairs`: the pair microscope. What the margin log of a run says of single pairs, as page and as data. */
 import { parseArgs } from "@std/cli/parse-args";
-import type { DataForm } from "../data/formats.ts";
 import { DataError } from "../data/error.ts";
 import { openRowTexts, type RowTextReader } from "../data/row_texts.ts";
 import { attemptReport } from "../report/json_lines.ts";
@@ -14,9 +13,11 @@ import {
   suspicions,
 } from "../report/pair_margins.ts";
 import type { RunFacts } from "../report/run_facts.ts";
+import { parseConfig } from "../trainer/config.ts";
+import { ConfigError } from "../trainer/error.ts";
+import { dataSources } from "./data_source.ts";
 import { UsageError } from "./exit_code.ts";
-import { findInput } from "./find_config.ts";
-import { toPath } from "./model_source.ts";
+import { CONFIG_FILE } from "./run_folder.ts";
 import { openRun, runName } from "./run_page.ts";
 
 const HELP = `Looks at the margins of single pairs over a run: which are probably labelled wrong?
@@ -72,15 +73,16 @@ function readPairs(folder: string, facts: RunFacts | undefined): PairCourse[] {
   return readPairCourses(`${folder}/${facts.margins.folder}`);
 }
 
-/** The dataset's texts; undefined, with a remark, when it is not there any more. */
-async function openTexts(facts: RunFacts): Promise<RowTextReader | undefined> {
-  const { dataset, form } = facts.margins!;
+/** The datasets' texts; undefined, with a remark, when they are not there any more. */
+async function openTexts(folder: string): Promise<RowTextReader | undefined> {
+  const file = `${folder}/${CONFIG_FILE}`;
   try {
-    const place = await findInput(dataset);
-    if (place !== undefined) return openRowTexts({ path: toPath(place) }, form as DataForm);
-    console.error(`There is no file "${dataset}" here: the page shows row numbers without texts`);
+    const text = attemptReport("read", file, () => Deno.readTextFileSync(file));
+    const parsed = parseConfig(text, { file });
+    const { parts } = await dataSources(parsed);
+    return await openRowTexts(parts, parsed.config.dataset.generated_data ? "explicit" : "auto");
   } catch (error) {
-    if (!(error instanceof DataError)) throw error;
+    if (!(error instanceof DataError || error instanceof ConfigError)) throw error;
     console.error(`The page shows row numbers without texts: ${error.message}`);
   }
   return undefined;
@@ -120,7 +122,7 @@ export async function run(rawArgs: string[]): Promise<number> {
         "epochs or more to judge them",
     );
   }
-  const reader = await openTexts(facts!);
+  const reader = await openTexts(folder);
   const texts = (row: number) => reader?.pair(row);
   try {
     const chosen = suspects(pairs, share);

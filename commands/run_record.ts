@@ -32,7 +32,7 @@ export function writeRunFacts(
   plan: readonly string[],
   engine: LlamaEngine,
 ): void {
-  const { parsed, settings, data, policy, reference, needs } = session;
+  const { settings, data, policy, reference, needs } = session;
   const facts: Omit<RunFacts, "format"> = {
     mode: session.mode.name,
     modeOptions: session.modeOptions,
@@ -52,7 +52,7 @@ export function writeRunFacts(
     ...logsMargins(session) && {
       margins: {
         folder: settings.marginLog.dir,
-        dataset: parsed.config.dataset.dataset_name,
+        dataset: data.report.train.name,
         form: data.report.train.form,
       },
     },

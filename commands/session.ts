@@ -30,6 +30,7 @@ import { ConfigError } from "../trainer/error.ts";
 import { modifierProblem, runNeeds } from "../trainer/needs.ts";
 import { askedExamples } from "../trainer/score_set.ts";
 import { pairLossShadow, type Shadow, shadowProblem } from "../trainer/shadow.ts";
+import { dataSources } from "./data_source.ts";
 import { findConfig, findInput } from "./find_config.ts";
 import {
   adaptedModel,
@@ -80,6 +81,8 @@ export interface SessionRequest {
   readonly events: Sink;
   /** Training rows that are left out. */
   readonly excludedRows?: readonly number[];
+  /** Where large compressed data is unpacked; absent: in memory. */
+  readonly cacheFolder?: string;
   /** Finds modes by name; absent: as they are, nobody looks after their calls. */
   readonly loadMode?: typeof loadMode;
 }
@@ -125,6 +128,7 @@ export async function openSession(request: SessionRequest): Promise<Session> {
     ),
     events: request.events,
     excludedRows: request.excludedRows ?? [],
+    cacheFolder: request.cacheFolder,
   });
   const configName = file.split(/[\\/]/).at(-1)!.replace(/\.ya?ml$/, "");
   return {
@@ -241,30 +245,17 @@ async function openData(
     contextLength: number;
     events: Sink;
     excludedRows: readonly number[];
+    cacheFolder?: string;
   },
 ): Promise<LoadedData> {
   const { dataset } = parsed.config;
-  const place = await findInput(dataset.dataset_name);
-  if (place === undefined) {
-    throw parsed.problem(
-      "dataset.dataset_name",
-      `there is no file "${dataset.dataset_name}"; data sets of a hub are not downloaded, give the ` +
-        `path of a JSON-lines file (.jsonl or .jsonl.gz)`,
-    );
-  }
-  const held = dataset.validation_name && await findInput(dataset.validation_name);
-  if (dataset.validation_name && held === undefined) {
-    throw parsed.problem(
-      "dataset.validation_name",
-      `there is no file "${dataset.validation_name}"`,
-    );
-  }
+  const { parts, validation } = await dataSources(parsed);
   const all = await loadDataset({
-    source: { path: toPath(place) },
-    validation: held ? { path: toPath(held) } : undefined,
+    source: parts,
+    validation,
+    cacheFolder: context.cacheFolder,
     use: rows,
     form: dataset.generated_data ? "explicit" : "auto",
-    subset: dataset.subset,
     valRatio: dataset.val_ratio,
     seed: settings.dataSeed,
     tokenizer: context.tokenizer,

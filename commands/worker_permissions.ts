@@ -1,4 +1,5 @@
 /** What the Worker of a training run may reach, computed from the config; modes run inside it. */
+import { isPattern, MAX_DATA_DEPTH, patternFolder } from "../data/file_set.ts";
 import type { Config } from "../trainer/config.ts";
 import { inputPlaces } from "./find_config.ts";
 import { toPath } from "./model_source.ts";
@@ -12,15 +13,18 @@ export function workerPermissions(
   config: Pick<Config, "policy_name" | "ref_name" | "dataset" | "lora">,
   request: Pick<TrainRequest, "config" | "outputFolder" | "cacheFolder">,
 ): Deno.PermissionOptionsObject {
-  const { dataset_name, validation_name, chat_template } = config.dataset;
+  const { dataset_name, mix = [], validation_name, chat_template } = config.dataset;
   const template = typeof chat_template === "string" ? chat_template : undefined;
   const adapter = config.lora?.adapter_name_or_path;
-  const models = [config.policy_name, config.ref_name, adapter];
-  const names = [...models, dataset_name, validation_name, template];
-  const inputs = names.flatMap((name) =>
+  const models = [config.policy_name, config.ref_name, adapter, template];
+  const sets = [dataset_name, validation_name, ...mix.map((set) => set.dataset_name)];
+  const inputs = [
+    ...models.map((name) => ({ name, depth: 0 })),
+    ...sets.map((name) => ({ name: name && dataFolder(name), depth: MAX_DATA_DEPTH })),
+  ].flatMap(({ name, depth }) =>
     inputPlaces(name ?? "").flatMap(withFolder).flatMap((place) => [
       ...followed(place),
-      ...linkTargets(place),
+      ...linkTargets(realPlace(toPath(place)), depth),
     ])
   );
   // A link lying in the output folder is not followed: it would let a run write elsewhere.
@@ -50,11 +54,20 @@ function followed(place: string | URL): (string | URL)[] {
   return real === path ? [place] : [place, real];
 }
 
-/** What links in a folder point to: the files of a model may be links into the cache of a hub. */
-function linkTargets(folder: string | URL): string[] {
-  const real = realPlace(toPath(folder));
-  return [...entriesOf(real)].filter(({ isSymlink }) => isSymlink)
-    .flatMap(({ name }) => realPath(`${real}/${name}`) ?? []);
+/** What is read of a dataset's name: the folder of all files that fit, where it is a pattern. */
+function dataFolder(name: string): string {
+  return isPattern(name) && realPath(name) === undefined ? patternFolder(name) || "." : name;
+}
+
+/**
+ * What links in a folder point to: the files of a model or dataset may be links into the cache of a hub.
+ * Those of a dataset may lie some folders deeper.
+ */
+function linkTargets(folder: string, depth: number): string[] {
+  return [...entriesOf(folder)].flatMap(({ name, isSymlink, isDirectory }) => {
+    if (isSymlink) return realPath(`${folder}/${name}`) ?? [];
+    return isDirectory && depth > 0 ? linkTargets(`${folder}/${name}`, depth - 1) : [];
+  });
 }
 
 /** The real path of a place that may not exist yet: that of the nearest folder above it, and the rest. */

@@ -1,5 +1,5 @@
 /** Bytes with random access: a file that stays on disk, or memory. */
-import { constants, gunzipSync } from "node:zlib";
+import { decompress, packingOf } from "./decompress.ts";
 import { DataError } from "./error.ts";
 
 /** Where a dataset comes from: a file, or its content under a name used in messages. */
@@ -18,23 +18,34 @@ export interface ByteSource {
   close(): void;
 }
 
-/** A compressed file is held in memory; a larger one must be decompressed by the user. */
-const MAX_DECOMPRESSED_BYTES = 2 ** 31;
-
 /**
- * Opens a source. A plain file stays on disk; gzip, known by its first two bytes whatever the file is
+ * Opens a source. A plain file stays on disk; a compressed one, known by its first bytes whatever it is
  * called, is decompressed into memory.
  *
- * @throws DataError when it cannot be opened, read or decompressed.
+ * @param maxBytes bound of what is decompressed; without it that of `decompress`.
+ * @throws DataError when it cannot be opened, read or decompressed; TooLarge beyond the bound.
  */
-export function openBytes(source: DataSource): ByteSource {
-  if ("path" in source) return openFile(source.path);
-  const bytes = "bytes" in source ? source.bytes : new TextEncoder().encode(source.text);
-  return memorySource(source.name, bytes);
+export function openBytes(source: DataSource, maxBytes?: number): ByteSource {
+  if (!("path" in source)) {
+    const bytes = "bytes" in source ? source.bytes : new TextEncoder().encode(source.text);
+    return memorySource(source.name, bytes, maxBytes);
+  }
+  const file = openFile(source.path);
+  try {
+    const packing = packingOf(file.read(0, Math.min(4, file.size)));
+    if (!packing) return file;
+    const packed = file.read(0, file.size);
+    file.close();
+    return memorySource(source.path, packed, maxBytes);
+  } catch (error) {
+    file.close();
+    throw error;
+  }
 }
 
-function memorySource(name: string, bytes: Uint8Array): ByteSource {
-  const plain = isGzip(bytes) ? gunzip(name, bytes) : bytes;
+function memorySource(name: string, bytes: Uint8Array, maxBytes?: number): ByteSource {
+  const packing = packingOf(bytes);
+  const plain = packing ? decompress(name, bytes, packing, maxBytes) : bytes;
   return {
     name,
     size: plain.length,
@@ -43,42 +54,43 @@ function memorySource(name: string, bytes: Uint8Array): ByteSource {
   };
 }
 
-function openFile(path: string): ByteSource {
-  const file = attempt(path, () => Deno.openSync(path));
-  let packed: Uint8Array | undefined;
+/**
+ * Opens a file as it is, compressed or not.
+ *
+ * @param name the name in messages, where it is not the path.
+ * @throws DataError when it cannot be opened.
+ */
+export function openFile(path: string, name = path): ByteSource {
+  const file = attempt(name, () => Deno.openSync(path));
+  let closed = false;
+  const close = () => {
+    if (!closed) file.close();
+    closed = true;
+  };
   try {
-    const info = attempt(path, () => file.statSync());
+    const info = attempt(name, () => file.statSync());
     if (info.isDirectory) {
-      throw new DataError(
-        `Reading dataset "${path}": it is a folder, name a .jsonl or .jsonl.gz file in it`,
-      );
+      throw new DataError(`Reading dataset "${name}": it is a folder, name a file in it`);
     }
-    const size = info.size;
-    const read = (offset: number, target: Uint8Array) =>
-      attempt(path, () => readExactly(file, path, offset, target));
-    if (!isGzip(read(0, new Uint8Array(Math.min(2, size))))) {
-      let buffer = new Uint8Array(1 << 16);
-      return {
-        name: path,
-        size,
-        read: (offset, length) => {
-          if (buffer.length < length) buffer = new Uint8Array(length);
-          return read(offset, buffer.subarray(0, length));
-        },
-        close: () => file.close(),
-      };
-    }
-    packed = read(0, new Uint8Array(size));
+    let buffer = new Uint8Array(1 << 16);
+    return {
+      name,
+      size: info.size,
+      read: (offset, length) => {
+        if (buffer.length < length) buffer = new Uint8Array(length);
+        const target = buffer.subarray(0, length);
+        return attempt(name, () => readExactly(file, name, offset, target));
+      },
+      close,
+    };
   } catch (error) {
-    file.close();
+    close();
     throw error;
   }
-  file.close();
-  return memorySource(path, packed);
 }
 
 /** Runs a file operation; its error becomes a DataError that names the file. */
-function attempt<T>(path: string, action: () => T): T {
+export function attempt<T>(path: string, action: () => T): T {
   try {
     return action();
   } catch (error) {
@@ -101,31 +113,6 @@ function readExactly(file: Deno.FsFile, path: string, offset: number, target: Ui
     filled += count;
   }
   return target;
-}
-
-function isGzip(bytes: Uint8Array): boolean {
-  return bytes.length >= 2 && bytes[0] === 0x1f && bytes[1] === 0x8b;
-}
-
-function gunzip(name: string, bytes: Uint8Array): Uint8Array {
-  try {
-    // node:zlib, because DecompressionStream refuses files of several members (`cat a.gz b.gz`).
-    return gunzipSync(bytes, {
-      maxOutputLength: MAX_DECOMPRESSED_BYTES,
-      finishFlush: constants.Z_FINISH,
-    });
-  } catch (error) {
-    const tooLarge = (error as { code?: string }).code === "ERR_BUFFER_TOO_LARGE";
-    throw new DataError(
-      tooLarge
-        ? `Decompressing dataset "${name}": more than ${MAX_DECOMPRESSED_BYTES} bytes, ` +
-          `decompress it with gunzip and give the plain file, which is not held in memory`
-        : `Decompressing dataset "${name}": the gzip data is broken (${
-          (error as Error).message
-        }), fetch or compress it again`,
-      { cause: error },
-    );
-  }
 }
 
 function describeFileError(error: unknown): string {

@@ -1,12 +1,15 @@
 /** The account of a dataset: every row, drop and token, and what the labels are. */
-import type { DataForm, RowUse } from "./formats.ts";
-import type { RowDataset } from "./jsonl.ts";
+import type { RowUse } from "./formats.ts";
+import type { OpenPart } from "./parts.ts";
+import type { RowDataset } from "./row_dataset.ts";
 import type { TokenizeResult } from "./tokenize.ts";
 
 /** Account of one dataset; lengths in tokens. */
 export interface DataReport {
+  /** File, folder or pattern; several joined by " + ". */
   readonly name: string;
-  readonly form: DataForm;
+  /** A `DataForm`; several joined by " + ". */
+  readonly form: string;
   /** Rows read, after `subset` and split; a pair used as two single answers with a label is two. */
   readonly rows: number;
   readonly kept: number;
@@ -51,14 +54,13 @@ type Counts = {
 
 /** Adds up a report. */
 export class ReportBuilder {
-  #file: RowDataset;
   #report: Counts;
 
-  constructor(file: RowDataset, form: DataForm, use: RowUse) {
-    this.#file = file;
+  constructor(parts: readonly Pick<OpenPart, "file" | "reader">[], use: RowUse) {
+    const joined = (words: string[]) => [...new Set(words)].join(" + ");
     this.#report = {
-      name: file.name,
-      form,
+      name: joined(parts.map(({ file }) => file.name)),
+      form: joined(parts.map(({ reader }) => reader.form)),
       rows: 0,
       kept: 0,
       // Reasons may hold words of the data, such as a role: no inherited keys.
@@ -77,12 +79,12 @@ export class ReportBuilder {
   }
 
   /** Takes in what one example of a row of the file became. */
-  add(row: number, result: TokenizeResult): void {
+  add(file: RowDataset, row: number, result: TokenizeResult): void {
     const report = this.#report;
     report.rows++;
     if ("drop" in result) {
       report.dropped[result.drop] = (report.dropped[result.drop] ?? 0) + 1;
-      report.droppedAt[result.drop] ??= this.#file.place(row);
+      report.droppedAt[result.drop] ??= file.place(row);
       return;
     }
     const { prompt, answers, label } = result.example;

@@ -5,7 +5,9 @@
  */
 import type { Message } from "./chat_template.ts";
 import { readMessages, readTools } from "./conversation.ts";
+import { labelOfText } from "./columns.ts";
 import { DataError } from "./error.ts";
+import type { Row } from "./row_dataset.ts";
 import {
   ASSISTANT,
   type Content,
@@ -46,6 +48,10 @@ export interface Example {
 export interface RowReader extends Rendering {
   readonly form: DataForm;
   readonly use: RowUse;
+  /** Brings a row of a file into this form; may throw Unusable. Absent: it is. */
+  readonly read?: (row: Row) => Row;
+  /** All values of a file are texts, so a label may be one. */
+  readonly untyped?: boolean;
 }
 
 /** The texts of an example, before it has a number. */
@@ -53,8 +59,6 @@ export type RowTexts = Omit<Example, "row">;
 
 /** A row's texts, or why the row is dropped. */
 export type RowResult = RowTexts | { readonly drop: string };
-
-type Row = Readonly<Record<string, unknown>>;
 
 /**
  * The form of a dataset, judged by one row.
@@ -120,15 +124,16 @@ export function splitPair({ prompt, answers }: RowTexts): [RowTexts, RowTexts] {
  * rejected) for `pairs`, and for `unpaired` where the form is one of pairs (a `label` beside a pair is
  * not read); else one, for `unpaired` with its label. Texts are well-formed Unicode; no answer is blank.
  */
-export function readRow(row: Row, reader: RowReader): RowResult {
+export function readRow(fileRow: Row, reader: RowReader): RowResult {
   try {
+    const row = reader.read ? reader.read(fileRow) : fileRow;
     const tools = readTools(row.tools);
     const { prompt, answers } = readParts(row, tools ? { ...reader, tools } : reader);
     const pair = readsPair(reader);
     if (pair && prompt.trim() === "") throw new Unusable("empty prompt");
     if (answers.some((answer) => answer.trim() === "")) throw new Unusable("empty answer");
     return reader.use === "unpaired" && !pair
-      ? { prompt, answers, label: readLabel(row) }
+      ? { prompt, answers, label: readLabel(row, reader.untyped) }
       : { prompt, answers };
   } catch (error) {
     if (error instanceof Unusable) return { drop: error.message };
@@ -262,8 +267,9 @@ function content(row: Row, key: string): Content {
 }
 
 /** A label as JSON has it; numbers and texts that only look like one are not guessed at. */
-function readLabel(row: Row): 0 | 1 {
-  const value = Object.hasOwn(row, "label") ? row.label : undefined;
+function readLabel(row: Row, untyped = false): 0 | 1 {
+  const written = Object.hasOwn(row, "label") ? row.label : undefined;
+  const value = untyped ? labelOfText(written) : written;
   if (value === undefined || value === null) throw new Unusable(`"label" is missing`);
   if (value === true || value === 1) return 1;
   if (value === false || value === 0) return 0;

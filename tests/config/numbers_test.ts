@@ -29,6 +29,7 @@ const NUMERIC: readonly (readonly [string, number])[] = [
   ["dataset.max_length", 64],
   ["dataset.max_prompt_length", 32],
   ["dataset.max_completion_length", 32],
+  ["dataset.min_score_ratio", 3],
   ["risk_test.delta", 0.2],
   ["risk_test.lambda", 0.5],
   ["risk_test.beta_warmup", 0],
@@ -106,7 +107,7 @@ for (const [path, good] of NUMERIC) {
 
     // Some keys say something with a null: no bound, keep all, no weighting.
     const mayBeNull =
-      /max_(prompt|completion)_length|max_steps|^seed|save_total_limit|ld_alpha|patience/
+      /max_(prompt|completion)_length|min_score_ratio|max_steps|^seed|save_total_limit|ld_alpha|patience/
         .test(path);
     const bad = [...BAD, ...(path === "loss_weights" ? ["[]", "[x]"] : ["[1]"])];
     for (const wrong of bad) {

@@ -2,7 +2,8 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { DataError } from "../../data/error.ts";
-import { MAX_LINE_BYTES, openJsonLines, type RowDataset } from "../../data/jsonl.ts";
+import { openJsonLines } from "../../data/jsonl.ts";
+import { MAX_ROW_BYTES, type RowDataset } from "../../data/row_dataset.ts";
 
 const encoder = new TextEncoder();
 const fromText = (text: string) => openJsonLines({ name: "rows.jsonl", text });
@@ -65,7 +66,7 @@ Deno.test("openJsonLines() refuses empty, broken and endless files", () => {
   for (const bytes of [packed.subarray(0, packed.length - 5), packed.subarray(0, 12)]) {
     assertThrows(() => openJsonLines({ name: "cut", bytes }), DataError, "gzip data is broken");
   }
-  const endless = new Uint8Array(MAX_LINE_BYTES + 3).fill(97);
+  const endless = new Uint8Array(MAX_ROW_BYTES + 3).fill(97);
   endless[0] = 10;
   assertThrows(() => openJsonLines({ name: "long", bytes: endless }), DataError, '"long:2"');
   endless[endless.length - 1] = 10;

@@ -60,11 +60,14 @@ Deno.test("rows that do not exist are refused, and so is leaving out all", async
   assertThrows(() => withoutRows(all, every), DataError, "every training row is left out");
 });
 
-Deno.test("texts of single rows are read for people; what is no pair has none", () => {
-  const texts = openRowTexts(source, "explicit");
+Deno.test("texts of single rows are read for people; what is no pair has none", async () => {
+  const texts = await openRowTexts([{ source }], "explicit");
   assertEquals(texts.pair(1), { prompt: "prompt 1", chosen: "yy", rejected: "n" });
   assertEquals([texts.pair(10), texts.pair(-1)], [undefined, undefined]);
   texts.close();
-  const odd = openRowTexts({ name: "odd", text: '{"prompt":"p","chosen":"c"}' }, "explicit");
+  const one = { name: "odd", text: '{"prompt":"p","chosen":"c"}' };
+  const odd = await openRowTexts([{ source: one }, { source }], "explicit");
   assertEquals(odd.pair(0), undefined);
+  // Rows of a second dataset go on after the first.
+  assertEquals(odd.pair(2)?.prompt, "prompt 1");
 });

@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import { nearestName } from "../../losses/nearest_name.ts";
 import { ConfigError } from "../error.ts";
+import { NESTED_KEYS } from "./dataset_source.ts";
 import { lineOf } from "./locate.ts";
 import { isMapping, type Mapping, type Override } from "./read_yaml.ts";
 import { KNOWN_KEYS } from "./schema.ts";
@@ -14,7 +15,7 @@ export interface Problem {
 
 const MOST_SHOWN = 20;
 function unknownKey(section: string, key: string): string {
-  const known = KNOWN_KEYS.get(section) ?? [];
+  const known = KNOWN_KEYS.get(section) ?? NESTED_KEYS.get(section) ?? [];
   // A name that is right elsewhere was put in the wrong place, not misspelt.
   const elsewhere = [...KNOWN_KEYS].filter(([, keys]) => keys.includes(key)).map(([name]) => name);
   if (elsewhere.length > 0) {
@@ -64,7 +65,8 @@ export function explainIssues(issues: readonly z.core.$ZodIssue[], tree: Mapping
     if (issue.code === "unrecognized_keys") {
       return issue.keys.map((key) => ({
         path: [...path, key],
-        text: unknownKey(path.join("."), key),
+        // Sets in a list are known by the list's name.
+        text: unknownKey(path.filter((part) => !/^\d+$/.test(part)).join("."), key),
       }));
     }
     // The schemas of sections carry no message of their own.

@@ -3,7 +3,7 @@
  * with everything else that is wrong; values of the wrong kind are the schema's business.
  */
 import type { Problem } from "./explain.ts";
-import { type Mapping, sectionOf } from "./read_yaml.ts";
+import { isMapping, type Mapping, sectionOf } from "./read_yaml.ts";
 
 /** Findings: `problems` stop the run, `notices` are printed once. */
 export interface Findings {
@@ -25,11 +25,56 @@ function numberAt(tree: Mapping, section: string, key: string): number | undefin
 export function checkRelations(tree: Mapping, mode: string): Findings {
   const findings: Findings = { problems: [], notices: [] };
   checkBetas(tree, mode, findings);
+  checkSources(tree, findings.problems);
   checkLengths(tree, mode, findings.notices);
   checkLosses(tree, findings.problems);
   checkUploads(tree, mode, findings.notices);
   checkLora(tree, findings.problems);
   return findings;
+}
+
+/** Keys of `dataset` that each set of a mix has for itself. */
+const OWN_KEYS = [
+  "dataset_name",
+  "subset",
+  "split",
+  "dataset_config",
+  "columns",
+  "preference",
+  "min_score_ratio",
+  "validation_split",
+];
+
+/** Rows come from one dataset or from a mix, and a split has one name. */
+function checkSources(tree: Mapping, problems: Problem[]): void {
+  const dataset = sectionOf(tree, "dataset");
+  if (!dataset) return;
+  const written = (key: string) => dataset[key] !== undefined && dataset[key] !== null;
+  const mix = Array.isArray(dataset.mix) ? dataset.mix : undefined;
+  if (!mix && !written("dataset_name")) {
+    const text = `expected a file, a folder, a pattern or a dataset's name, but it is missing; ` +
+      `several sets go under "mix"`;
+    problems.push({ path: ["dataset", "dataset_name"], text });
+  }
+  for (const key of mix ? OWN_KEYS.filter(written) : []) {
+    problems.push({ path: ["dataset", key], text: `belongs to each set of "mix", not beside it` });
+  }
+  if (written("validation_split") && written("validation_name")) {
+    const text = `"validation_name" names held-out rows as well, keep one of them`;
+    problems.push({ path: ["dataset", "validation_split"], text });
+  }
+  checkSplit(dataset, ["dataset"], problems);
+  mix?.forEach((set, i) => {
+    if (isMapping(set)) checkSplit(set, ["dataset", "mix", String(i)], problems);
+  });
+}
+
+function checkSplit({ split, subset }: Mapping, path: string[], problems: Problem[]): void {
+  if (typeof split !== "string" || typeof subset !== "string") return;
+  const named = /^\s*([\w.-]+)/.exec(subset)?.[1] ?? "train";
+  if (named === "train" || named === split) return;
+  const text = `is "${split}", but "subset" takes rows of "${named}"; name one split`;
+  problems.push({ path: [...path, "split"], text });
 }
 
 function checkBetas(tree: Mapping, mode: string, { problems, notices }: Findings): void {

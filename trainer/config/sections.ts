@@ -6,8 +6,7 @@
  * those belong to the mode's own table, and it must see which keys were written.
  */
 import { z } from "zod";
-import { DataError } from "../../data/error.ts";
-import { parseSubset } from "../../data/subset.ts";
+import { SOURCE_KEYS } from "./dataset_source.ts";
 import {
   byDefault,
   flag,
@@ -20,25 +19,13 @@ import {
   whole,
 } from "./fields.ts";
 
-const subset = text("a slice").superRefine((value, context) => {
-  try {
-    parseSubset(value);
-  } catch (error) {
-    if (!(error instanceof DataError)) throw error;
-    context.addIssue({ code: "custom", message: error.message });
-  }
-});
-
 const chatTemplate = z.union([flag(), text("a name or a file")], {
   error: "expected true, false, the name of a chat template or a .jinja file",
 });
 
 /** Where rows come from and how they become token sequences; lengths are in tokens. */
 export const datasetSection = z.strictObject({
-  dataset_name: text("a file or a dataset's name").describe(
-    "File of preference rows (JSON lines, also .gz), or a dataset's name",
-  ),
-  subset: byDefault(subset, "train", "Slice of the rows, as in Hugging Face datasets: train[:30%]"),
+  ...SOURCE_KEYS,
   val_ratio: byDefault(
     real({ min: 0, below: 1 }),
     0.1,
