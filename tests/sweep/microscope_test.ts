@@ -1,5 +1,5 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
-import { noiseFound } from "../../tools/sweep/microscope.ts";
+import { betaSpread, noiseFound } from "../../tools/sweep/microscope.ts";
 
 Deno.test("noise found: precision, recall and area of a worked example", () => {
   // Flagged (below 0): rows 0 to 3; swapped: rows 0, 1, 4. Row 6 was never seen.
@@ -22,4 +22,11 @@ Deno.test("noise found: equal margins count half; perfect and reversed order are
 Deno.test("noise found: nothing is said where no label or every label is swapped", () => {
   assertEquals(noiseFound([1, 2], [false, false]), {});
   assertEquals(noiseFound([1, 2], [true, true]), {});
+});
+
+Deno.test("spread of beta over pairs: 1, 1, 4 have mean 2 and the deviation root 2", () => {
+  const { "beta/pairs:mean": mean, "beta/pairs:sd": sd } = betaSpread([1, 1, 4]);
+  assertEquals(mean, 2);
+  assertAlmostEquals(sd, Math.SQRT2, 1e-15);
+  assertEquals(betaSpread([]), {});
 });

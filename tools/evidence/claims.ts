@@ -37,7 +37,7 @@ export const CLAIMS: readonly Claim[] = [
   { sweep: "noise", metric: "win_rate", more: noise("0.4", "ipo"), less: noise("0.4", "dpo") },
   { sweep: "frontier", metric: "kl", more: fixed("0.03"), less: fixed("1") },
   { sweep: "frontier", metric: "reward", more: fixed("0.1"), less: fixed("1") },
-  { sweep: "batch", metric: "beta_dpo/beta_used:sd", more: micro("4"), less: micro("64") },
+  { sweep: "batch", metric: "beta/pairs:sd", more: micro("4"), less: micro("64") },
   {
     sweep: "drift",
     metric: "risk/p_hat:mean",

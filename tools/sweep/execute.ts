@@ -13,7 +13,7 @@ import { CHECKPOINTS_FOLDER, METRICS_FILE } from "../../trainer/run.ts";
 import { jsonLines } from "../example/datasets.ts";
 import { defaultWorld, trainingPairs, type WorldOptions } from "../world/datasets.ts";
 import { WorldMeter } from "./measure_run.ts";
-import { flaggedNoise } from "./microscope.ts";
+import { flaggedNoise, usedBetas } from "./microscope.ts";
 import { summarizeMetrics } from "./metrics_file.ts";
 import type { SweepRun } from "./plan.ts";
 import { readResult, type RunResult, writeResult, writeText } from "./results.ts";
@@ -63,7 +63,10 @@ async function produceResult(shared: Shared, run: SweepRun, folder: string): Pro
     overrides.push(`dataset.dataset_name=${JSON.stringify(path)}`);
   }
   const reference = await train(shared, folder, overrides);
-  const metrics: Record<string, number> = { ...summarizeMetrics(`${folder}/${METRICS_FILE}`) };
+  const metrics: Record<string, number> = {
+    ...summarizeMetrics(`${folder}/${METRICS_FILE}`),
+    ...usedBetas(folder),
+  };
   if (pairs) {
     shared.meter ??= WorldMeter.open(shared.gpu, reference, shared.file.measure);
     Object.assign(metrics, await (await shared.meter).measure(`${folder}/${FINAL}`));

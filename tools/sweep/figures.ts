@@ -12,7 +12,10 @@ export function drawFigure(
   sweep: Pick<OpenedSweep, "plan" | "out">,
   results: readonly RunResult[],
 ): string {
-  const groups = groupResults(sweep.plan, results).filter((group) => group.results.length > 0);
+  const wanted = Object.entries(figure.where);
+  const groups = groupResults(sweep.plan, results).filter((group) =>
+    group.results.length > 0 && wanted.every(([name, label]) => group.axes[name] === String(label))
+  );
   if (figure.kind === "bars") return bars(figure, groups);
   if (figure.kind === "frontier") return frontier(figure, groups);
   return curves(figure, sweep, groups);

@@ -7,6 +7,8 @@ import type { WorldPair } from "../world/datasets.ts";
 
 interface MarginLine {
   readonly step: number;
+  /** One for all pairs of the step, or one for each; null for a mode without beta. */
+  readonly beta_used: number | null | readonly (number | null)[];
   readonly rows: readonly number[];
   readonly sample: readonly number[];
 }
@@ -76,6 +78,29 @@ function rankArea(pairs: readonly { margin: number; swapped: boolean }[]): numbe
   }
   // `area` counts unswapped pairs below swapped ones.
   return 1 - area / (bad * below);
+}
+
+/**
+ * Mean and deviation of the beta that pairs were trained with, over all pairs of all steps: a metric of a
+ * step is the mean over its training calls, in which the spread between decisions is lost.
+ */
+export function betaSpread(betas: readonly number[]): Record<string, number> {
+  if (betas.length === 0) return {};
+  const mean = betas.reduce((sum, beta) => sum + beta, 0) / betas.length;
+  const squares = betas.reduce((sum, beta) => sum + (beta - mean) ** 2, 0);
+  return { "beta/pairs:mean": mean, "beta/pairs:sd": Math.sqrt(squares / betas.length) };
+}
+
+/** {@linkcode betaSpread} of a run's folder; empty where margins are not logged. */
+export function usedBetas(folder: string): Record<string, number> {
+  const log = marginLog(`${folder}/logs`);
+  if (log === undefined) return {};
+  const lines = Deno.readTextFileSync(log).split("\n").filter((line) => line !== "");
+  return betaSpread(lines.flatMap((line) => {
+    const { rows, beta_used: used } = JSON.parse(line) as MarginLine;
+    const betas = Array.isArray(used) ? used : rows.map(() => used as number | null);
+    return betas.filter((beta): beta is number => beta !== null);
+  }));
 }
 
 /** {@linkcode noiseFound} for a run's folder and the pairs it was trained on. */

@@ -5,10 +5,16 @@ import { type Mapping, readYaml } from "../../trainer/config/read_yaml.ts";
 
 const settings = z.record(z.string(), z.unknown());
 
+const common = {
+  title: z.string().optional(),
+  /** Labels of axes: other runs are not in the figure. */
+  where: z.record(z.string(), z.union([z.string(), z.number()])).default({}),
+};
+
 const figure = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("bars"),
-    title: z.string().optional(),
+    ...common,
     /** Axis along which groups stand, axis of the bars in a group, and what their height is. */
     group: z.string(),
     bar: z.string(),
@@ -18,7 +24,7 @@ const figure = z.discriminatedUnion("kind", [
   }),
   z.strictObject({
     kind: z.literal("frontier"),
-    title: z.string().optional(),
+    ...common,
     /** Two metrics, and the axes that a point and a line stand for. */
     x: z.string(),
     y: z.string(),
@@ -26,7 +32,7 @@ const figure = z.discriminatedUnion("kind", [
   }),
   z.strictObject({
     kind: z.literal("curves"),
-    title: z.string().optional(),
+    ...common,
     /** A key of metrics.jsonl over the steps; one line for each value of these axes together. */
     value: z.string(),
     line: z.union([z.string(), z.array(z.string())]),
