@@ -3,7 +3,15 @@ import { assert, assertEquals, assertGreater, assertNotEquals } from "@std/asser
 import { run as compare } from "../../commands/compare.ts";
 import { run as pairs } from "../../commands/pairs.ts";
 import { writeReport } from "../../commands/run_page.ts";
-import { FILES_ALLOWED, HOSTILE, STEPS, withFolder, writeRows, writeRun } from "../report/a_run.ts";
+import {
+  configText,
+  FILES_ALLOWED,
+  HOSTILE,
+  STEPS,
+  withFolder,
+  writeRows,
+  writeRun,
+} from "../report/a_run.ts";
 import { lastValues, shownCharts, wrongValues } from "./charts.ts";
 import { findBrowser, type Page, withPage } from "./devtools.ts";
 
@@ -68,7 +76,7 @@ test("the report draws every chart with its last value", async (page, folder) =>
     "64.0 MiB",
     "1.00 GiB",
   ]);
-  assertEquals(await text(page, "#config pre"), `# The config\nrun_name: ${HOSTILE}\n`);
+  assertEquals(await text(page, "#config pre"), configText(HOSTILE));
   await assertUnharmed(page);
 });
 
@@ -147,9 +155,8 @@ test("runs are overlaid, and pairs come with their texts", async (page, folder) 
   try {
     await compare([one, two, "--output", `${folder}/both.html`]);
     writeRows(`${folder}/rows.jsonl`, HOSTILE);
-    const path = `${one}/run.json`;
-    const facts = Deno.readTextFileSync(path).replace("rows.jsonl", `${folder}/rows.jsonl`);
-    Deno.writeTextFileSync(path, facts);
+    const config = configText(HOSTILE, `${folder}/rows.jsonl`);
+    Deno.writeTextFileSync(`${one}/config.yaml`, config);
     await pairs([one]);
   } finally {
     console.log = log;

@@ -94,12 +94,18 @@ function facts(hostile: string) {
   };
 }
 
+/** A config that can be read, with a text in it that is not trusted. */
+export function configText(hostile: string, dataset = "rows.jsonl"): string {
+  const lines = ["mode: beta_dpo", `policy_name: ${JSON.stringify(`model${hostile}`)}`];
+  return [...lines, `dataset: { dataset_name: ${JSON.stringify(dataset)} }`, ""].join("\n");
+}
+
 /** Writes the run; `hostile` goes into every text. */
 export function writeRun(folder: string, hostile = ""): void {
   const steps = Array.from({ length: STEPS }, (_, i) => i + 1);
   Deno.mkdirSync(`${folder}/logs/margins`, { recursive: true });
   const write = (name: string, text: string) => Deno.writeTextFileSync(`${folder}/${name}`, text);
-  write("config.yaml", `# The config\nrun_name: ${hostile}\n`);
+  write("config.yaml", configText(hostile));
   write("run.json", JSON.stringify(facts(hostile)));
   write("metrics.jsonl", lines(metricLines()));
   const timing = (step: number) => ({
