@@ -33,6 +33,7 @@ export function writeRunFacts(
   engine: LlamaEngine,
 ): void {
   const { parsed, settings, data, policy, reference, needs } = session;
+  const { dataset_name } = parsed.config.dataset;
   const facts: Omit<RunFacts, "format"> = {
     mode: session.mode.name,
     modeOptions: session.modeOptions,
@@ -52,7 +53,7 @@ export function writeRunFacts(
     ...logsMargins(session) && {
       margins: {
         folder: settings.marginLog.dir,
-        dataset: parsed.config.dataset.dataset_name,
+        dataset: session.hub[dataset_name]?.path ?? dataset_name,
         form: data.report.train.form,
       },
     },

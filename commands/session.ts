@@ -30,6 +30,7 @@ import { modifierProblem, runNeeds } from "../trainer/needs.ts";
 import { askedExamples } from "../trainer/score_set.ts";
 import { pairLossShadow, type Shadow, shadowProblem } from "../trainer/shadow.ts";
 import { findConfig, findInput } from "./find_config.ts";
+import type { HubInputs } from "./hub_pins.ts";
 import {
   adaptedModel,
   modelDir,
@@ -60,6 +61,8 @@ export interface Session {
   readonly reference?: ModelSource;
   readonly tokenizer: TextTokenizer;
   readonly data: LoadedData;
+  /** Where names of the Hub lie. */
+  readonly hub: HubInputs;
 }
 
 /** Closes the files of a session. */
@@ -79,6 +82,8 @@ export interface SessionRequest {
   readonly events: Sink;
   /** Training rows that are left out. */
   readonly excludedRows?: readonly number[];
+  /** Where names of the Hub lie; absent: every name is a path. */
+  readonly hub?: HubInputs;
   /** Finds modes by name; absent: as they are, nobody looks after their calls. */
   readonly loadMode?: typeof loadMode;
 }
@@ -101,19 +106,20 @@ export async function openSession(request: SessionRequest): Promise<Session> {
     request.loadMode ?? loadMode,
   );
 
-  const policyDir = await modelDir(request.model ?? config.policy_name, "policy_name");
+  const hub = request.hub ?? {};
+  const policyDir = await modelDir(request.model ?? config.policy_name, "policy_name", hub);
   const random = config.init === "random" && request.model === undefined;
   const adapted = request.model !== undefined && isAdapterFolder(policyDir);
-  const baseDir = adapted ? await modelDir(config.policy_name, "policy_name") : policyDir;
+  const baseDir = adapted ? await modelDir(config.policy_name, "policy_name", hub) : policyDir;
   const base = random ? randomModel(baseDir, settings.dataSeed) : pretrainedModel(baseDir);
   const policy = adapted ? adaptedModel(policyDir, base) : base;
   policy.notices.forEach(notice);
   const reference = needs.reference === "none"
     ? undefined
-    : await openReference(config.ref_name ?? config.policy_name, policy, random);
+    : await openReference(config.ref_name ?? config.policy_name, policy, { random, hub });
   const adapter = settings.lora?.from === undefined
     ? undefined
-    : readAdapter(await adapterDir(settings.lora.from), policy.config);
+    : readAdapter(await adapterDir(settings.lora.from, hub), policy.config);
   adapter?.notices.forEach(notice);
   const tokenizer = openTokenizer(baseDir);
   const data = await openData(parsed, settings, needs, {
@@ -124,6 +130,7 @@ export async function openSession(request: SessionRequest): Promise<Session> {
     ),
     events: request.events,
     excludedRows: request.excludedRows ?? [],
+    hub,
   });
   const configName = file.split(/[\\/]/).at(-1)!.replace(/\.ya?ml$/, "");
   return {
@@ -140,11 +147,12 @@ export async function openSession(request: SessionRequest): Promise<Session> {
     reference,
     tokenizer,
     data,
+    hub,
   };
 }
 
-async function adapterDir(name: string): Promise<string> {
-  const place = await findInput(name);
+async function adapterDir(name: string, hub: HubInputs): Promise<string> {
+  const place = await findInput(name) ?? hub[name]?.path;
   if (place !== undefined && isAdapterFolder(toPath(place))) return toPath(place);
   throw new ConfigError(
     `Cannot find the adapter "${name}" of "lora.adapter_name_or_path": ` +
@@ -216,9 +224,9 @@ async function openShadows(
 async function openReference(
   name: string,
   policy: ModelSource,
-  random: boolean,
+  { random, hub }: { readonly random: boolean; readonly hub: HubInputs },
 ): Promise<ModelSource> {
-  const dir = await modelDir(name, "ref_name");
+  const dir = await modelDir(name, "ref_name", hub);
   if (!random && await Deno.realPath(dir) === await Deno.realPath(policy.dir)) return policy;
   const reference = pretrainedModel(dir);
   if (reference.config.vocabSize !== policy.config.vocabSize) {
@@ -239,18 +247,21 @@ async function openData(
     contextLength: number;
     events: Sink;
     excludedRows: readonly number[];
+    hub: HubInputs;
   },
 ): Promise<LoadedData> {
   const { dataset } = parsed.config;
-  const place = await findInput(dataset.dataset_name);
+  const place = await findInput(dataset.dataset_name) ??
+    context.hub[dataset.dataset_name]?.path;
   if (place === undefined) {
     throw parsed.problem(
       "dataset.dataset_name",
-      `there is no file "${dataset.dataset_name}"; data sets of a hub are not downloaded, give the ` +
-        `path of a JSON-lines file (.jsonl or .jsonl.gz)`,
+      `there is no file "${dataset.dataset_name}", and it is no name on the Hub (owner/name); ` +
+        `give the path of a JSON-lines file (.jsonl or .jsonl.gz)`,
     );
   }
-  const held = dataset.validation_name && await findInput(dataset.validation_name);
+  const held = dataset.validation_name &&
+    (await findInput(dataset.validation_name) ?? context.hub[dataset.validation_name]?.path);
   if (dataset.validation_name && held === undefined) {
     throw parsed.problem(
       "dataset.validation_name",

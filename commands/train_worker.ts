@@ -55,6 +55,7 @@ async function work(
     config: request.config,
     overrides: request.overrides,
     excludedRows: request.excludedRows,
+    hub: request.hub,
     events,
     loadMode: watchedLoader(watch, modes),
   });
