@@ -80,3 +80,32 @@ Deno.test({
       }
     }),
 });
+
+Deno.test({
+  name: `doctor with a data set of the Hub reads its rows ${NEEDS}`,
+  ignore: !MAY_RUN || !LOCAL_SERVER_ALLOWED,
+  fn: () =>
+    withFolder(async (folder) => {
+      const hub = new HubServer("dataset", "someone/rows");
+      const rows = Deno.readTextFileSync(`${ROOT}/examples/preferences.jsonl`).split("\n");
+      hub.files = { "train.jsonl": new TextEncoder().encode(rows.slice(0, 24).join("\n")) };
+      try {
+        const env = { HF_ENDPOINT: hub.endpoint, HF_HOME: `${folder}/hf` };
+        const names = ["dataset_name=someone/rows", "validation_name=null", "val_ratio=0.25"];
+        const set = names.flatMap((pair) => ["--set", `dataset.${pair}`]);
+        const args = ["doctor", "--config", "config_dpo.yaml", ...set, "--json"];
+        // A redirect is followed to where the Hub's files may lie, and nowhere else.
+        const refused = await task(args, env);
+        assertEquals(refused.code, 1);
+        assertStringIncludes(refused.stdout, `Set HF_FILE_HOSTS=${hub.fileHost} if`);
+        assertEquals(hub.paths("files"), []);
+        const read = await task(args, { ...env, HF_FILE_HOSTS: hub.fileHost });
+        assertEquals(read.code, 0, read.stdout + read.stderr);
+        const { train, validation } = JSON.parse(read.stdout);
+        assertEquals([train.report.rows, validation.report.rows], [18, 6]);
+        assertEquals(hub.paths("files"), ["/train.jsonl"]);
+      } finally {
+        await hub.close();
+      }
+    }),
+});

@@ -1,4 +1,5 @@
 /** A copy of the project in which a test may add modes, run with the flags of `deno task train`. */
+import { networkPermission } from "../../tools/network.ts";
 import { finish, type Finished, ROOT, withFolder } from "./program.ts";
 
 const PARTS = [
@@ -9,6 +10,7 @@ const PARTS = [
   "deno.lock",
   "examples",
   "gpu",
+  "hub",
   "losses",
   "main.ts",
   "model",
@@ -34,11 +36,14 @@ export async function withProject(work: (root: string) => Promise<void>): Promis
   });
 }
 
-/** What `deno task train` gives to `deno run`, without quotes. */
+/** What `deno task train` gives to `deno run`, without quotes; what a tool prints, as it prints it. */
 function trainFlags(root: string): string[] {
   const { command } = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`)).tasks.train;
   const [, flags] = /deno run (.*) main\.ts train$/.exec(command)!;
-  return flags.split(" ").map((flag: string) => flag.replace(/^'(.*)'$/, "$1"));
+  const network = networkPermission((name) => ({ WANDB_MODE: "disabled" })[name]);
+  return flags.replace(/\$\(.* tools\/network\.ts\)/, network).split(" ").map((flag: string) =>
+    flag.replace(/^'(.*)'$/, "$1")
+  );
 }
 
 /** Runs `train` in a copy of the project with exactly the flags of its task. */

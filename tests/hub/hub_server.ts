@@ -65,6 +65,11 @@ export class HubServer {
     return `http://127.0.0.1:${this.#hub.addr.port}`;
   }
 
+  /** Where large files lie, as `HF_FILE_HOSTS` names it. */
+  get fileHost(): string {
+    return `127.0.0.1:${this.#store.addr.port}`;
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.#hub.shutdown(), this.#store.shutdown()]);
   }
@@ -107,7 +112,7 @@ export class HubServer {
       return new Response("{}", { status: 404, headers: { "x-error-code": "EntryNotFound" } });
     }
     if (this.files[path].length <= LARGE) return this.#bytes(path, seen, fault);
-    const location = `http://127.0.0.1:${this.#store.addr.port}/${path}?signature=sEcReT`;
+    const location = `http://${this.fileHost}/${path}?signature=sEcReT`;
     return new Response(null, {
       status: 302,
       headers: { location, "x-linked-etag": this.etag(path), "x-repo-commit": this.commit },
