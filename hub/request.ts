@@ -172,7 +172,9 @@ export async function requestAgain(
 /** The error after the last try; a cached copy may still do. */
 export function gaveUp(what: string, repo: Repo, tries: number, last: Error): HubError {
   return new HubError(
-    `Cannot download ${what} of "${repoName(repo)}": ${last.message} (tried ${tries} times). ` +
+    `Cannot download ${what} of "${repoName(repo)}": ${last.message} (tried ${
+      tries === 1 ? "once" : `${tries} times`
+    }). ` +
       `Start again later: what is there already is not downloaded twice`,
     { exitCode: 1, cause: last },
   );

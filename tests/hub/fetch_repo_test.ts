@@ -284,7 +284,7 @@ hubTest("a Hub out of reach is no reason not to use the cache", async (b) => {
   b.server.fault = () => ({ status: 503 });
   const { folder, notice } = await b.fetch();
   assertEquals([folder, b.waits.length], [first.folder, 0]);
-  assertStringIncludes(notice!, `answered 503 (tried 1 times)`);
+  assertStringIncludes(notice!, `answered 503 (tried once)`);
 });
 
 hubTest("of a data set, its data files", async (b) => {
