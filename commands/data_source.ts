@@ -6,6 +6,7 @@ import type { DatasetPart } from "../data/parts.ts";
 import { parseSubset } from "../data/subset.ts";
 import type { Config, ParsedConfig } from "../trainer/config.ts";
 import { findInput } from "./find_config.ts";
+import type { HubInputs } from "./hub_pins.ts";
 import { toPath } from "./model_source.ts";
 
 /** The datasets of a run, and files of held-out rows where there are any. */
@@ -23,24 +24,28 @@ type SetConfig = Pick<
 /**
  * Finds the files of every dataset of a config.
  *
+ * @param hub where names of the Hub lie
  * @throws ConfigError when a name is no file, folder or pattern here; DataError when a folder has no such
  * files.
  */
-export async function dataSources(parsed: ParsedConfig): Promise<DataSources> {
+export async function dataSources(
+  parsed: ParsedConfig,
+  hub: HubInputs = {},
+): Promise<DataSources> {
   const { dataset } = parsed.config;
   const { dataset_name: name, mix, validation_name, validation_split } = dataset;
   if (mix) {
     const parts: DatasetPart[] = [];
     for (const [i, set] of mix.entries()) {
       const key = `dataset.mix.${i}.dataset_name`;
-      const place = await locate(parsed, set.dataset_name, key);
+      const place = await locate(parsed, set.dataset_name, key, hub);
       parts.push({ ...partOf(set, set.dataset_name, place), weight: set.weight });
     }
-    return { parts, validation: await namedFiles(parsed, validation_name) };
+    return { parts, validation: await namedFiles(parsed, validation_name, hub) };
   }
-  const place = await locate(parsed, name!, "dataset.dataset_name");
+  const place = await locate(parsed, name!, "dataset.dataset_name", hub);
   const validation = validation_split === undefined
-    ? await namedFiles(parsed, validation_name)
+    ? await namedFiles(parsed, validation_name, hub)
     : findFiles(place, choiceOf(dataset, name!, validation_split));
   return { parts: [partOf(dataset, name!, place)], validation };
 }
@@ -49,9 +54,10 @@ export async function dataSources(parsed: ParsedConfig): Promise<DataSources> {
 async function namedFiles(
   parsed: ParsedConfig,
   name: string | undefined,
+  hub: HubInputs,
 ): Promise<FileSet | undefined> {
   if (name === undefined) return undefined;
-  return findFiles(await locate(parsed, name, "dataset.validation_name"), {
+  return findFiles(await locate(parsed, name, "dataset.validation_name", hub), {
     split: "validation",
     aliases: { validation: "test" },
   });
@@ -73,8 +79,13 @@ function choiceOf(set: SetConfig, name: string, split: string): FileChoice {
 }
 
 /** The path of a dataset's file, folder or pattern; the name may be one below the project. */
-async function locate(parsed: ParsedConfig, name: string, key: string): Promise<string> {
-  const found = await findInput(name);
+async function locate(
+  parsed: ParsedConfig,
+  name: string,
+  key: string,
+  hub: HubInputs,
+): Promise<string> {
+  const found = await findInput(name) ?? hub[name]?.path;
   if (found !== undefined) return toPath(found);
   if (isPattern(name)) {
     const folder = patternFolder(name);
@@ -83,7 +94,7 @@ async function locate(parsed: ParsedConfig, name: string, key: string): Promise<
   }
   throw parsed.problem(
     key,
-    `there is no file "${name}"; data sets of a hub are not downloaded, give the path of a file ` +
+    `there is no file "${name}", and it is no name on the Hub (owner/name); give the path of a file ` +
       `(.jsonl, .json, .csv, .tsv or .parquet, also .gz and .zst), a folder or a pattern`,
   );
 }

@@ -4,6 +4,7 @@ import { DataError } from "../data/error.ts";
 import type { TokenizedDataset } from "../data/load.ts";
 import { type Gpu, openGpu } from "../gpu/device.ts";
 import { GpuError } from "../gpu/error.ts";
+import { HubError } from "../hub/error.ts";
 import { ModeError } from "../losses/mode_error.ts";
 import { ModelError } from "../model/error.ts";
 import { planMemory } from "../model/memory.ts";
@@ -17,6 +18,7 @@ import { type DatasetExam, type Diagnosis, pageLines } from "./doctor_page.ts";
 import { sampleRows } from "./doctor_tokens.ts";
 import { doctorWarnings } from "./doctor_warnings.ts";
 import { UsageError } from "./exit_code.ts";
+import { fetchNamed } from "./hub_inputs.ts";
 import { engineOptions } from "./references.ts";
 import { closeSession, openSession, type Session } from "./session.ts";
 
@@ -81,7 +83,10 @@ async function diagnose(
 ): Promise<Diagnosis> {
   let session: Session;
   try {
-    session = await openSession({ config, overrides, events });
+    const hub = await fetchNamed(config, overrides, { events });
+    // It was for downloads: a report changes nothing.
+    Deno.permissions.revokeSync({ name: "write" });
+    session = await openSession({ config, overrides, events, hub });
   } catch (error) {
     return {
       config,
@@ -133,7 +138,7 @@ async function diagnose(
 }
 
 function problemOf(error: unknown): string {
-  for (const kind of [DataError, ModelError, ModeError]) {
+  for (const kind of [DataError, HubError, ModelError, ModeError]) {
     if (error instanceof kind) return error.message;
   }
   throw error;

@@ -7,6 +7,7 @@ import { consoleSink } from "../report/console.ts";
 import { ConfigError } from "../trainer/error.ts";
 import { evaluate } from "../trainer/evaluation.ts";
 import { UsageError } from "./exit_code.ts";
+import { fetchNamed } from "./hub_inputs.ts";
 import { cacheFolder, engineOptions, openReferences } from "./references.ts";
 import { closeSession, openSession, type Session } from "./session.ts";
 import { chooseKernels } from "./tuning.ts";
@@ -16,7 +17,8 @@ const HELP = `Evaluates a model on the held-out rows of a config.
   deno task eval --config config_dpo_beta.yaml --model runs/beta_dpo_example/final
 
   --config NAME      a YAML file: as given, or in the project's configs/ folder
-  --model DIR        the model folder to evaluate; without it the config's policy
+  --model DIR        the model folder (or owner/name on the Hub) to evaluate; without it the
+                     config's policy
   --set KEY=VALUE    changes a key of the config; may be repeated
   --json             prints one JSON object instead of lines`;
 
@@ -44,8 +46,10 @@ export async function run(args: string[]): Promise<number> {
   });
   // Nothing is generated here.
   const overrides = [...flags.set, "samples.prompts=0"];
+  const hub = await fetchNamed(flags.config, overrides, { events, model: flags.model });
   const session = await openSession({
     config: flags.config,
+    hub,
     overrides,
     model: flags.model,
     cacheFolder: cacheFolder(),

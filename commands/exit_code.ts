@@ -2,6 +2,7 @@
 import { DataError } from "../data/error.ts";
 import { GpuError } from "../gpu/error.ts";
 import { ModeError } from "../losses/mode_error.ts";
+import { HubError } from "../hub/error.ts";
 import { ModelError } from "../model/error.ts";
 import { ReportFileError } from "../report/json_lines.ts";
 import { ConfigError, NumbersError } from "../trainer/error.ts";
@@ -15,6 +16,9 @@ export class UsageError extends Error {
 /** Exit codes: 1 file system or a bug, 2 usage and input, 3 GPU, 4 numbers that are not finite. */
 export function explainError(error: unknown): { readonly message: string; readonly code: number } {
   if (error instanceof ModeError) {
+    return { message: `Error: ${error.message}`, code: error.exitCode };
+  }
+  if (error instanceof HubError) {
     return { message: `Error: ${error.message}`, code: error.exitCode };
   }
   if (error instanceof NumbersError) return { message: `Error: ${error.message}`, code: 4 };

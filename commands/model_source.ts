@@ -16,6 +16,7 @@ import { type ModelFolder, openModelFolder } from "../model/model_folder.ts";
 import { initParameter, parameterList } from "../model/param_table.ts";
 import { ConfigError } from "../trainer/error.ts";
 import { findInput } from "./find_config.ts";
+import type { HubInputs } from "./hub_pins.ts";
 
 export interface ModelSource {
   /** Path of the folder, also that of a GGUF file. */
@@ -40,14 +41,18 @@ export interface ModelSource {
   close(): void;
 }
 
-/** The path of a model folder: as given, or below the project. */
-export async function modelDir(name: string, key: string): Promise<string> {
-  const place = await findInput(name);
+/** The path of a model folder: as given, below the project, or in the cache of the Hub. */
+export async function modelDir(
+  name: string,
+  key: string,
+  hub: HubInputs = {},
+): Promise<string> {
+  const place = await findInput(name) ?? hub[name]?.path;
   if (place === undefined) {
     throw new ConfigError(
-      `Cannot find the model "${name}" of "${key}": there is no such folder. Models of a hub are ` +
-        `not downloaded; give the path of a folder with config.json, model.safetensors and ` +
-        `tokenizer.json`,
+      `Cannot find the model "${name}" of "${key}": there is no such folder, and it is no ` +
+        `name on the Hub (owner/name). Give the path of a folder with config.json, ` +
+        `model.safetensors and tokenizer.json`,
     );
   }
   return toPath(place);

@@ -32,6 +32,7 @@ import { askedExamples } from "../trainer/score_set.ts";
 import { pairLossShadow, type Shadow, shadowProblem } from "../trainer/shadow.ts";
 import { dataSources } from "./data_source.ts";
 import { findConfig, findInput } from "./find_config.ts";
+import type { HubInputs } from "./hub_pins.ts";
 import {
   adaptedModel,
   modelDir,
@@ -62,6 +63,8 @@ export interface Session {
   readonly reference?: ModelSource;
   readonly tokenizer: TextTokenizer;
   readonly data: LoadedData;
+  /** Where names of the Hub lie. */
+  readonly hub: HubInputs;
 }
 
 /** Closes the files of a session. */
@@ -83,6 +86,8 @@ export interface SessionRequest {
   readonly excludedRows?: readonly number[];
   /** Where large compressed data is unpacked; absent: in memory. */
   readonly cacheFolder?: string;
+  /** Where names of the Hub lie; absent: every name is a path. */
+  readonly hub?: HubInputs;
   /** Finds modes by name; absent: as they are, nobody looks after their calls. */
   readonly loadMode?: typeof loadMode;
 }
@@ -105,19 +110,20 @@ export async function openSession(request: SessionRequest): Promise<Session> {
     request.loadMode ?? loadMode,
   );
 
-  const policyDir = await modelDir(request.model ?? config.policy_name, "policy_name");
+  const hub = request.hub ?? {};
+  const policyDir = await modelDir(request.model ?? config.policy_name, "policy_name", hub);
   const random = config.init === "random" && request.model === undefined;
   const adapted = request.model !== undefined && isAdapterFolder(policyDir);
-  const baseDir = adapted ? await modelDir(config.policy_name, "policy_name") : policyDir;
+  const baseDir = adapted ? await modelDir(config.policy_name, "policy_name", hub) : policyDir;
   const base = random ? randomModel(baseDir, settings.dataSeed) : pretrainedModel(baseDir);
   const policy = adapted ? adaptedModel(policyDir, base) : base;
   policy.notices.forEach(notice);
   const reference = needs.reference === "none"
     ? undefined
-    : await openReference(config.ref_name ?? config.policy_name, policy, random);
+    : await openReference(config.ref_name ?? config.policy_name, policy, { random, hub });
   const adapter = settings.lora?.from === undefined
     ? undefined
-    : readAdapter(await adapterDir(settings.lora.from), policy.config);
+    : readAdapter(await adapterDir(settings.lora.from, hub), policy.config);
   adapter?.notices.forEach(notice);
   const tokenizer = openTokenizer(base);
   const data = await openData(parsed, settings, needs, {
@@ -129,6 +135,7 @@ export async function openSession(request: SessionRequest): Promise<Session> {
     events: request.events,
     excludedRows: request.excludedRows ?? [],
     cacheFolder: request.cacheFolder,
+    hub,
   });
   const configName = file.split(/[\\/]/).at(-1)!.replace(/\.ya?ml$/, "");
   return {
@@ -145,11 +152,12 @@ export async function openSession(request: SessionRequest): Promise<Session> {
     reference,
     tokenizer,
     data,
+    hub,
   };
 }
 
-async function adapterDir(name: string): Promise<string> {
-  const place = await findInput(name);
+async function adapterDir(name: string, hub: HubInputs): Promise<string> {
+  const place = await findInput(name) ?? hub[name]?.path;
   if (place !== undefined && isAdapterFolder(toPath(place))) return toPath(place);
   throw new ConfigError(
     `Cannot find the adapter "${name}" of "lora.adapter_name_or_path": ` +
@@ -221,9 +229,9 @@ async function openShadows(
 async function openReference(
   name: string,
   policy: ModelSource,
-  random: boolean,
+  { random, hub }: { readonly random: boolean; readonly hub: HubInputs },
 ): Promise<ModelSource> {
-  const dir = await modelDir(name, "ref_name");
+  const dir = await modelDir(name, "ref_name", hub);
   const place = findGgufFile(dir) ?? dir;
   if (!random && await Deno.realPath(place) === await Deno.realPath(policy.place)) return policy;
   const reference = pretrainedModel(dir);
@@ -246,10 +254,11 @@ async function openData(
     events: Sink;
     excludedRows: readonly number[];
     cacheFolder?: string;
+    hub: HubInputs;
   },
 ): Promise<LoadedData> {
   const { dataset } = parsed.config;
-  const { parts, validation } = await dataSources(parsed);
+  const { parts, validation } = await dataSources(parsed, context.hub);
   const all = await loadDataset({
     source: parts,
     validation,

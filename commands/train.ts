@@ -12,6 +12,8 @@ import { type DashboardPlace, dashboardPlace, openDashboard } from "./dashboard.
 import { readExcludedRows } from "./excluded_rows.ts";
 import { UsageError } from "./exit_code.ts";
 import { findConfig } from "./find_config.ts";
+import { fetchHubInputs, giveBackHub } from "./hub_inputs.ts";
+import { readPins } from "./hub_pins.ts";
 import { toPath } from "./model_source.ts";
 import { cacheFolder } from "./references.ts";
 import { chooseRunFolder, FINAL } from "./run_folder.ts";
@@ -37,6 +39,9 @@ const HELP = `Trains a model on preference pairs.
                        "deno task pairs" writes them
   --dashboard [PORT]   serves the run's page meanwhile, and prints its link
   --dashboard-host IP  serves it to other machines too: an address of this one, or 0.0.0.0
+
+Models and data sets are paths, or names on the Hub (owner/name, owner/name@revision), which are
+downloaded into its cache first; docs/hub.md says how.
 
 The run's folder gets config.yaml, metrics.jsonl, checkpoints/ and, at the end, ${FINAL}/.`;
 
@@ -129,6 +134,13 @@ export async function run(rawArgs: string[]): Promise<number> {
   const tell = (text: string) => terminal.accept({ type: "notice", text });
   const env = (name: string) => Deno.env.get(name);
   const excludedRows = args.excludeRows === undefined ? [] : readExcludedRows(args.excludeRows);
+  const hub = await fetchHubInputs(parsed.config, {
+    events: terminal,
+    env,
+    // A run that goes on, goes on with the same weights and rows.
+    pins: args.resume === "no" ? {} : readPins(folder.path),
+  });
+  giveBackHub(env);
   const dashboard = args.dashboard && openDashboard(args.dashboard, folder.path, tell);
   const report = settings.reportTo.includes("html") ? reportSink(folder.path, tell) : undefined;
   const others = fanOut([
@@ -144,6 +156,7 @@ export async function run(rawArgs: string[]): Promise<number> {
     cacheFolder: cacheFolder(),
     resume: args.resume,
     excludedRows,
+    hub,
   };
   let code = 1, message: string | undefined;
   try {

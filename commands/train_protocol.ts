@@ -1,5 +1,6 @@
 /** What the main thread and the Worker of a training run say to each other; plain data only. */
 import type { RunEvent } from "../report/events.ts";
+import type { HubInputs } from "./hub_pins.ts";
 
 /** What a run is started with. */
 export interface TrainRequest {
@@ -13,6 +14,8 @@ export interface TrainRequest {
   readonly resume: "no" | "newest" | "older";
   /** Training rows that are left out. */
   readonly excludedRows: readonly number[];
+  /** Where names of the Hub lie. */
+  readonly hub: HubInputs;
 }
 
 /** What a run can be told beside its end. */

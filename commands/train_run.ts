@@ -18,6 +18,7 @@ import type { TrainingResult } from "../trainer/run.ts";
 import type { RunControl } from "../trainer/run_control.ts";
 import { pretrainedModel } from "./model_source.ts";
 import { engineOptions, openReferences, type References } from "./references.ts";
+import { writePins } from "./hub_pins.ts";
 import { FINAL, writeRunConfig } from "./run_folder.ts";
 import { logsMargins, sampler, withGpuBytes, writeRunFacts } from "./run_record.ts";
 import { answerPrompts, sampleLines, samplePrompts } from "./samples.ts";
@@ -98,6 +99,7 @@ export async function runSession(
       // Only now: a refused resume leaves the folder as it was.
       onOpened: (finished) => {
         writeRunConfig(outputFolder, parsed.text);
+        writePins(outputFolder, session.hub);
         kernels.save(outputFolder);
         writeRunFacts(outputFolder, session, lines, engine);
         samples?.begin(finished);

@@ -56,6 +56,7 @@ async function work(
     overrides: request.overrides,
     excludedRows: request.excludedRows,
     cacheFolder: request.cacheFolder,
+    hub: request.hub,
     events,
     loadMode: watchedLoader(watch, modes),
   });

@@ -11,7 +11,7 @@ import type { TrainRequest } from "./train_protocol.ts";
  */
 export function workerPermissions(
   config: Pick<Config, "policy_name" | "ref_name" | "dataset" | "lora">,
-  request: Pick<TrainRequest, "config" | "outputFolder" | "cacheFolder">,
+  request: Pick<TrainRequest, "config" | "outputFolder" | "cacheFolder" | "hub">,
 ): Deno.PermissionOptionsObject {
   const { dataset_name, mix = [], validation_name, chat_template } = config.dataset;
   const template = typeof chat_template === "string" ? chat_template : undefined;
@@ -27,10 +27,12 @@ export function workerPermissions(
       ...linkTargets(realPlace(toPath(place)), depth),
     ])
   );
+  // Links of a snapshot lead to blobs beside it.
+  const downloaded = Object.values(request.hub).flatMap(({ repo }) => followed(repo));
   // A link lying in the output folder is not followed: it would let a run write elsewhere.
   const own = [request.outputFolder, request.cacheFolder].flatMap(followed);
   return {
-    read: [...followed(request.config), ...inputs, ...own],
+    read: [...followed(request.config), ...inputs, ...downloaded, ...own],
     write: own,
     env: false,
     ffi: false,

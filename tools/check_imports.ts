@@ -40,6 +40,7 @@ const ALLOWED: Readonly<Record<string, readonly string[] | typeof ANY>> = {
   gpu: [],
   data: [],
   report: [],
+  hub: [],
   std: [],
   tests: ANY,
   bench: ANY,

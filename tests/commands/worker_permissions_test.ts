@@ -10,7 +10,7 @@ const FILES_ALLOWED = (await Promise.all(
 function permissionsOf(inputs: Record<string, string>, outputFolder: string) {
   const overrides = Object.entries(inputs).map(([key, value]) => `${key}=${value}`);
   const { config } = parseWith("", overrides);
-  const place = { config: "/no/my.yaml", outputFolder, cacheFolder: "/no/cache" };
+  const place = { config: "/no/my.yaml", outputFolder, cacheFolder: "/no/cache", hub: {} };
   const { read, write, ...rest } = workerPermissions(config, place);
   const text = (list: unknown) => (list as (string | URL)[]).map(String);
   return { read: text(read), write: text(write), rest };

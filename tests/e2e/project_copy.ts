@@ -10,6 +10,7 @@ const PARTS = [
   "deno.lock",
   "examples",
   "gpu",
+  "hub",
   "losses",
   "main.ts",
   "model",
@@ -35,12 +36,12 @@ export async function withProject(work: (root: string) => Promise<void>): Promis
   });
 }
 
-/** What `deno task train` gives to `deno run` where there is no W&B, without quotes. */
+/** What `deno task train` gives to `deno run`, without quotes; what a tool prints, as it prints it. */
 function trainFlags(root: string): string[] {
   const { command } = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`)).tasks.train;
   const [, flags] = /deno run (.*) main\.ts train$/.exec(command)!;
-  const network = networkPermission(() => undefined);
-  return flags.replace(/\$\(.*tools\/network\.ts\)/, network).split(" ").map((flag: string) =>
+  const network = networkPermission((name) => ({ WANDB_MODE: "disabled" })[name]);
+  return flags.replace(/\$\(.* tools\/network\.ts\)/, network).split(" ").map((flag: string) =>
     flag.replace(/^'(.*)'$/, "$1")
   );
 }

@@ -5,7 +5,7 @@ import { networkPermission } from "../../tools/network.ts";
 Deno.test("a run listens on this machine, and reaches its W&B server alone", () => {
   const own = "--allow-net=127.0.0.1,0.0.0.0,[::1],[::]";
   const of = (env: Record<string, string>) => {
-    const permission = networkPermission((name) => env[name]);
+    const permission = networkPermission((name) => ({ HF_HUB_OFFLINE: "1", ...env })[name]);
     assertEquals(permission.slice(0, own.length), own);
     return permission.slice(own.length);
   };
@@ -24,4 +24,19 @@ Deno.test("a run listens on this machine, and reaches its W&B server alone", () 
     of({ ...key, WANDB_BASE_URL: "https://h.example/?,other.example" }),
     ",h.example:443",
   );
+});
+
+Deno.test("a command may reach the Hub's hosts until its downloads are done, offline none", () => {
+  const of = (env: Record<string, string>) => networkPermission((name) => env[name], "hub");
+  assertEquals(of({ HF_HUB_OFFLINE: "1" }), "--deny-net");
+  const [own, ...domains] = of({}).slice("--allow-net=".length).split(",");
+  const domain = `*.${own.slice(0, own.indexOf(":")).split(".").at(-1)}:443`;
+  assertEquals(domains, [domain]);
+  assertEquals(
+    of({ HF_ENDPOINT: "https://mirror.example/hub/", HF_FILE_HOSTS: "a.b:9, *" }),
+    `--allow-net=mirror.example:443,*.example:443,${domain},a.b:9`,
+  );
+  assertEquals(of({ HF_ENDPOINT: "http://127.0.0.1:81" }), `--allow-net=127.0.0.1:81,${domain}`);
+  // What is no address opens nothing; the command says why.
+  assertEquals(of({ HF_ENDPOINT: "*" }), "--deny-net");
 });
