@@ -67,7 +67,7 @@ function partOf(set: SetConfig, name: string, place: string): DatasetPart {
   const { preference, min_score_ratio: minScoreRatio } = set;
   return {
     source: findFiles(place, choiceOf(set, name, set.split ?? parseSubset(set.subset).split)),
-    knownAs: name,
+    knownAs: name.replace(/@[^/]*$/, ""),
     subset: set.subset,
     columns: set.columns,
     reading: { preference, minScoreRatio },
@@ -75,7 +75,7 @@ function partOf(set: SetConfig, name: string, place: string): DatasetPart {
 }
 
 function choiceOf(set: SetConfig, name: string, split: string): FileChoice {
-  return { split, config: set.dataset_config, aliases: splitAliases(name) };
+  return { split, config: set.dataset_config, aliases: splitAliases(name.replace(/@[^/]*$/, "")) };
 }
 
 /** The path of a dataset's file, folder or pattern; the name may be one below the project. */

@@ -18,7 +18,8 @@ const QUOTE = 34, BACKSLASH = 92, COMMA = 44, NEWLINE = 10;
 const OPEN_LIST = 91, CLOSE_LIST = 93, OPEN_OBJECT = 123, CLOSE_OBJECT = 125;
 
 /** The beginning of `{"data": [`, with the array's bracket at its end. */
-const WRAPPER = /^\s*\{\s*"data"\s*:\s*\[/;
+const WRAPPER = /^[ \t\r\n]*\{[ \t\r\n]*"data"[ \t\r\n]*:[ \t\r\n]*\[/;
+const ARRAY = /^[ \t\r\n]*\[/;
 const HEAD_BYTES = 4096;
 /** What may stand behind the rows of `{"data": [...]}`. */
 const MAX_TAIL_BYTES = 1 << 20;
@@ -26,7 +27,7 @@ const MAX_TAIL_BYTES = 1 << 20;
 /** What a JSON text begins with: an array, `{"data": [`, or anything else. */
 export function jsonShape(bytes: ByteSource): "array" | "wrapped" | "other" {
   const head = headOf(bytes);
-  if (/^\s*\[/.test(head)) return "array";
+  if (ARRAY.test(head)) return "array";
   return WRAPPER.test(head) ? "wrapped" : "other";
 }
 
@@ -85,7 +86,7 @@ class ArrayScanner {
   scan(): SpanIndex {
     const bytes = this.#bytes;
     const head = headOf(bytes);
-    const opening = (this.#wrapped ? WRAPPER : /^\s*\[/).exec(head);
+    const opening = (this.#wrapped ? WRAPPER : ARRAY).exec(head);
     if (!opening) throw this.#wrong("expected an array of objects");
     this.#line += opening[0].split("\n").length - 1;
     const from = byteOrderMark(bytes) + opening[0].length;

@@ -4,6 +4,7 @@ import { DataError } from "../../data/error.ts";
 import { KNOWN_SETS, knownSetOf, splitAliases } from "../../data/known_sets.ts";
 import { loadDataset, type LoadOptions } from "../../data/load.ts";
 import { tinyTokenizer } from "./tiny_tokenizer.ts";
+import docs from "../../docs/data.md" with { type: "text" };
 
 const says = (role: string, content: string) => ({ content, role });
 const whole = (answer: string) => [says("user", "Q?"), says("assistant", answer)];
@@ -174,6 +175,11 @@ for (const [name, row, form, prompt, chosen, rejected] of READ) {
 Deno.test("every known set has a row here", () => {
   const tested = new Set(READ.map(([name, row]) => knownSetOf(name, row)));
   assertEquals(KNOWN_SETS.filter((set) => !tested.has(set)), []);
+});
+
+Deno.test("docs/data.md names every known set", () => {
+  const ids = KNOWN_SETS.flatMap((set) => set.ids).filter((id) => !id.endsWith("*"));
+  assertEquals(ids.filter((id) => !docs.includes(`\`${id}\``)), []);
 });
 
 Deno.test("a known name with other columns is read by its rows, and so are known columns elsewhere", async () => {

@@ -56,7 +56,9 @@ function checkSources(tree: Mapping, problems: Problem[]): void {
       `several sets go under "mix"`;
     problems.push({ path: ["dataset", "dataset_name"], text });
   }
-  for (const key of mix ? OWN_KEYS.filter(written) : []) {
+  // Its default stands in configs as they were used.
+  const own = (key: string) => written(key) && !(key === "subset" && dataset.subset === "train");
+  for (const key of mix ? OWN_KEYS.filter(own) : []) {
     problems.push({ path: ["dataset", key], text: `belongs to each set of "mix", not beside it` });
   }
   if (written("validation_split") && written("validation_name")) {

@@ -1,0 +1,3 @@
+import { checkFormats } from "./malformed_checks.ts";
+
+checkFormats({ count: 600, seed: 11 });
