@@ -67,15 +67,20 @@ function partOf(set: SetConfig, name: string, place: string): DatasetPart {
   const { preference, min_score_ratio: minScoreRatio } = set;
   return {
     source: findFiles(place, choiceOf(set, name, set.split ?? parseSubset(set.subset).split)),
-    knownAs: name.replace(/@[^/]*$/, ""),
+    knownAs: withoutRevision(name),
     subset: set.subset,
     columns: set.columns,
     reading: { preference, minScoreRatio },
   };
 }
 
+/** A name on the Hub is that of the same set at every revision. */
+function withoutRevision(name: string): string {
+  return name.replace(/@[^/]*$/, "");
+}
+
 function choiceOf(set: SetConfig, name: string, split: string): FileChoice {
-  return { split, config: set.dataset_config, aliases: splitAliases(name.replace(/@[^/]*$/, "")) };
+  return { split, config: set.dataset_config, aliases: splitAliases(withoutRevision(name)) };
 }
 
 /** The path of a dataset's file, folder or pattern; the name may be one below the project. */

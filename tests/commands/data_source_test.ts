@@ -83,7 +83,12 @@ Deno.test({
       makeSet(folder);
       const mix = [{ dataset_name: `${folder}/set` }, { dataset_name: `${folder}/other/*.csv` }];
       const { config } = parse({ mix });
-      const place = { config: "/no/my.yaml", outputFolder: "/no/out", cacheFolder: "/no/cache" };
+      const place = {
+        config: "/no/my.yaml",
+        outputFolder: "/no/out",
+        cacheFolder: "/no/cache",
+        hub: {},
+      };
       const { read } = workerPermissions(config, place);
       for (const name of ["set", "other", "blobs/train", "blobs/test"]) {
         assert((read as string[]).includes(`${folder}/${name}`), name);
