@@ -4,6 +4,7 @@ import { splitAliases } from "../data/known_sets.ts";
 import type { FileSet } from "../data/open_rows.ts";
 import type { DatasetPart } from "../data/parts.ts";
 import { parseSubset } from "../data/subset.ts";
+import { parseRepo } from "../hub/repo.ts";
 import type { Config, ParsedConfig } from "../trainer/config.ts";
 import { findInput } from "./find_config.ts";
 import type { HubInputs } from "./hub_pins.ts";
@@ -76,7 +77,7 @@ function partOf(set: SetConfig, name: string, place: string): DatasetPart {
 
 /** A name on the Hub is that of the same set at every revision. */
 function withoutRevision(name: string): string {
-  return name.replace(/@[^/]*$/, "");
+  return parseRepo(name, "dataset")?.id ?? name;
 }
 
 function choiceOf(set: SetConfig, name: string, split: string): FileChoice {

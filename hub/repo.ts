@@ -18,6 +18,11 @@ export interface Repo {
 const PART = "[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?";
 const NAME = new RegExp(`^(${PART}/${PART})(?:@([A-Za-z0-9][A-Za-z0-9._/-]{0,199}))?$`);
 
+/** What files are called, and repositories hardly ever: a path that is not there. */
+const FILE = /\.(jsonl?|ndjson|csv|tsv|parquet|ya?ml|txt|gz|zst|safetensors|gguf|jinja)$/i;
+/** Folders of this program: what is named below them is not looked for elsewhere. */
+const OWN_FOLDERS = /^(configs|examples|runs)\//;
+
 /**
  * Reads `owner/name` or `owner/name@revision`; undefined when `name` cannot be a name on the Hub and so
  * can only be a path.
@@ -25,6 +30,8 @@ const NAME = new RegExp(`^(${PART}/${PART})(?:@([A-Za-z0-9][A-Za-z0-9._/-]{0,199
 export function parseRepo(name: string, kind: RepoKind): Repo | undefined {
   const match = NAME.exec(name);
   if (!match || /--|\.\./.test(name) || match[1].endsWith(".git")) return undefined;
+  // A mistyped path must not become a request, nor its name known to a server.
+  if (FILE.test(match[1]) || OWN_FOLDERS.test(match[1])) return undefined;
   return { kind, id: match[1], revision: match[2] ?? "main" };
 }
 

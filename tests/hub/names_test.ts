@@ -23,6 +23,8 @@ Deno.test("owner/name@revision is a name, a path is not", () => {
       "a/b@../c",
     ]
       .concat(["a/b@x/../y", "a--b/c", "~/a", "a/b c", ""])
+      // Paths with a typing mistake, of which no server is to hear.
+      .concat(["data/train.jsonl", "data/train.jsonl.gz", "m/q8.GGUF", "examples/modle", "runs/a"])
   ) assertEquals(parseRepo(path, "model"), undefined, path);
   const repo = parseRepo("a/b@v1", "dataset")!;
   assertEquals([repoName(repo), repoFolder("/c", repo)], ["a/b@v1", "/c/datasets--a--b"]);
