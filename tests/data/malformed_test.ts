@@ -1,3 +1,3 @@
 import { checkFormats } from "./malformed_checks.ts";
 
-checkFormats({ count: 600, seed: 11 });
+checkFormats({ count: 200, seed: 11 });
