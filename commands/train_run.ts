@@ -178,7 +178,7 @@ async function writeFinal(
   finalFolder: string,
   result: TrainingResult,
 ): Promise<void> {
-  const { parsed, policy, mode } = session;
+  const { parsed, policy, mode } = session, name = parsed.config.policy_name;
   const state = {
     mode: mode.name,
     version: mode.version,
@@ -190,7 +190,8 @@ async function writeFinal(
     return await writeAdapter(finalFolder, {
       config: policy.config,
       settings: engine.lora,
-      baseModel: policy.place,
+      // A name on the Hub means the same model to whoever is given the adapter, a path in a cache does not.
+      baseModel: Object.hasOwn(session.hub, name) ? name : policy.place,
       tensors: engine.weights(),
       extraFiles,
     });

@@ -72,6 +72,13 @@ Deno.test({
         assertEquals(evaluated.code, 0, evaluated.stderr);
         assertStringIncludes(JSON.parse(evaluated.stdout).model, `snapshots/${COMMIT}`);
         assertEquals(hub.requests.length, 0);
+        const adapted = `${folder}/adapted`;
+        const small = [...set("max_steps=1"), ...set("lora.r=4"), "--output_dir", adapted];
+        const tuned = await task(["train", ...config, ...small], offline);
+        assertEquals(tuned.code, 0, tuned.stderr);
+        const named = JSON.parse(Deno.readTextFileSync(`${adapted}/final/adapter_config.json`));
+        // Whoever is given the adapter has no such cache, but can ask the Hub.
+        assertEquals(named.base_model_name_or_path, "someone/tiny");
         const typo = await task(["doctor", ...config, ...set("ref_name=someone/tyni")], env);
         assertEquals(typo.code, 1, typo.stderr);
         assertStringIncludes(typo.stdout, "Is it a typing mistake?");
