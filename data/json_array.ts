@@ -5,10 +5,11 @@
  */
 import type { ByteSource } from "./byte_source.ts";
 import { DataError } from "./error.ts";
-import { checkRow, decodeText, parseObject, type RowDataset } from "./row_dataset.ts";
+import { decodeText, type RowDataset } from "./row_dataset.ts";
 import {
   byteOrderMark,
   checkRowLength,
+  objectRows,
   SCAN_BYTES,
   type SpanIndex,
   SpanIndexBuilder,
@@ -49,17 +50,7 @@ export function jsonArrayRows(bytes: ByteSource): RowDataset {
   const index = scanner.scan();
   const { length } = index.starts;
   if (length === 0) throw new DataError(`Reading dataset "${name}": its array holds no rows`);
-  const place = (row: number) => `${name}:${index.lines[row]}`;
-  return {
-    name,
-    length,
-    get: (row) => {
-      checkRow(row, { name, length });
-      return parseObject(bytes.read(index.starts[row], index.lengths[row]), place(row));
-    },
-    place,
-    close: () => bytes.close(),
-  };
+  return objectRows(bytes, index);
 }
 
 /** What is expected next between the rows. */

@@ -4,10 +4,11 @@
  */
 import { type ByteSource, type DataSource, openBytes } from "./byte_source.ts";
 import { DataError } from "./error.ts";
-import { checkRow, parseObject, type RowDataset } from "./row_dataset.ts";
+import type { RowDataset } from "./row_dataset.ts";
 import {
   byteOrderMark,
   checkRowLength,
+  objectRows,
   SCAN_BYTES,
   type SpanIndex,
   SpanIndexBuilder,
@@ -44,17 +45,7 @@ export function jsonLinesRows(bytes: ByteSource): RowDataset {
   if (length === 0) {
     throw new DataError(`Reading dataset "${name}": it holds no rows, only blank lines`);
   }
-  const place = (row: number) => `${name}:${index.lines[row]}`;
-  return {
-    name,
-    length,
-    get: (row) => {
-      checkRow(row, { name, length });
-      return parseObject(bytes.read(index.starts[row], index.lengths[row]), place(row));
-    },
-    place,
-    close: () => bytes.close(),
-  };
+  return objectRows(bytes, index);
 }
 
 /** Finds the lines by one pass over the bytes; newlines never occur inside a UTF-8 character. */

@@ -102,3 +102,19 @@ export class JsonLinesFile {
     this.#file.close();
   }
 }
+
+/**
+ * The text of a file; empty where there is none.
+ *
+ * @throws ReportFileError when the file system refuses
+ */
+export function readTextIfThere(path: string): string {
+  return attemptReport("read", path, () => {
+    try {
+      return Deno.readTextFileSync(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return "";
+      throw error;
+    }
+  });
+}

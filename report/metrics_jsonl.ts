@@ -5,7 +5,7 @@
  * and a checkpoint can record its length; whatever depends on the clock is in the second.
  */
 import type { MetricValues, RunEvent, Sink } from "./events.ts";
-import { attemptReport, JsonLinesFile } from "./json_lines.ts";
+import { JsonLinesFile, readTextIfThere } from "./json_lines.ts";
 import { StepClock } from "./step_clock.ts";
 
 /** Keys that lead a line, in this order; the rest follow in the order of the alphabet. */
@@ -43,7 +43,7 @@ export type MetricsRow = Record<string, number> & { readonly step: number };
  * @throws ReportFileError when it cannot be read
  */
 export function readMetrics(path: string): MetricsRow[] {
-  const text = readText(path);
+  const text = readTextIfThere(path);
   return text.split("\n").slice(0, -1).map((line) => JSON.parse(line));
 }
 
@@ -82,7 +82,7 @@ export function timingsSink(path: string, options: TimingOptions): Sink {
 
 /** Bytes of the leading lines whose step is at most `finished`. */
 function keptBytes(path: string, finished: number): number {
-  const text = readText(path);
+  const text = readTextIfThere(path);
   let kept = 0;
   for (const line of text.split("\n").slice(0, -1)) {
     const step = /^\{"step":(\d+),/.exec(line)?.[1];
@@ -90,16 +90,4 @@ function keptBytes(path: string, finished: number): number {
     kept += new TextEncoder().encode(line).length + 1;
   }
   return kept;
-}
-
-/** The text of a file; empty where there is none. */
-function readText(path: string): string {
-  return attemptReport("read", path, () => {
-    try {
-      return Deno.readTextFileSync(path);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return "";
-      throw error;
-    }
-  });
 }

@@ -4,7 +4,7 @@
  * that crashed, and the updates of the live page.
  */
 import type { AnsweredPrompt } from "./events.ts";
-import { attemptReport } from "./json_lines.ts";
+import { readTextIfThere } from "./json_lines.ts";
 import { type JsonRecord, LineTail } from "./line_tail.ts";
 import { readFacts, type RunFacts } from "./run_facts.ts";
 import { StepTable, type TableData } from "./step_table.ts";
@@ -64,15 +64,7 @@ export class RunReader {
 
   /** The config as used, empty before it is written. */
   config(): string {
-    const path = `${this.#folder}/config.yaml`;
-    return attemptReport("read", path, () => {
-      try {
-        return Deno.readTextFileSync(path);
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound) return "";
-        throw error;
-      }
-    });
+    return readTextIfThere(`${this.#folder}/config.yaml`);
   }
 
   /**

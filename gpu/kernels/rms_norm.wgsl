@@ -35,18 +35,22 @@ fn inverse_root(mean: f32) -> f32 {
   return select(inv, bitcast<f32>(bits | 0x00400000u), bits == 0x7f800000u);
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn forward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-  let row = linear_id(gid, groups);
-  if (row >= params.rows) { return; }
-  let base = row * params.width4;
+// inv of the row that begins at base.
+fn row_inverse(base: u32) -> f32 {
   var sum = vec4<f32>(0.0);
   for (var c = 0u; c < params.width4; c++) {
     let value = at_x(base + c);
     sum += value * value;
   }
-  let mean = ((sum.x + sum.y) + (sum.z + sum.w)) / f32(params.width4 * 4u);
-  let inv = inverse_root(mean);
+  return inverse_root(((sum.x + sum.y) + (sum.z + sum.w)) / f32(params.width4 * 4u));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn forward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let row = linear_id(gid, groups);
+  if (row >= params.rows) { return; }
+  let base = row * params.width4;
+  let inv = row_inverse(base);
   inv_out[row] = inv;
   for (var c = 0u; c < params.width4; c++) {
     put_y(base + c, at_x(base + c) * inv * gain(c));
@@ -61,13 +65,7 @@ fn forward_add(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workg
   let row = linear_id(gid, groups);
   if (row >= params.rows) { return; }
   let base = row * params.width4;
-  var sum = vec4<f32>(0.0);
-  for (var c = 0u; c < params.width4; c++) {
-    let value = at_x(base + c);
-    sum += value * value;
-  }
-  let mean = ((sum.x + sum.y) + (sum.z + sum.w)) / f32(params.width4 * 4u);
-  let inv = inverse_root(mean);
+  let inv = row_inverse(base);
   inv_out[row] = inv;
   for (var c = 0u; c < params.width4; c++) {
     put_y(base + c, at_residual(base + c) + at_x(base + c) * inv * gain(c));
@@ -80,19 +78,28 @@ fn at_dy(i: u32) -> vec4<f32> { return dy[i]; }
 @group(0) @binding(5) var<storage, read_write> dx: array<vec4<f32>>;
 fn at_dx(i: u32) -> vec4<f32> { return dx[i]; }
 
+// What x of a row is multiplied by in its gradient, from the sum of dy * weight * x.
+fn scale_of(sum: vec4<f32>, inv: f32) -> f32 {
+  let dot = (sum.x + sum.y) + (sum.z + sum.w);
+  // In this order, because the cube of inv alone may underflow.
+  return dot * inv / f32(params.width4 * 4u) * inv * inv;
+}
+
+fn row_scale(base: u32, inv: f32) -> f32 {
+  var sum = vec4<f32>(0.0);
+  for (var c = 0u; c < params.width4; c++) {
+    sum += at_dy(base + c) * gain(c) * at_x(base + c);
+  }
+  return scale_of(sum, inv);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn backward_input(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let row = linear_id(gid, groups);
   if (row >= params.rows) { return; }
   let base = row * params.width4;
   let inv = inv_in[row];
-  var sum = vec4<f32>(0.0);
-  for (var c = 0u; c < params.width4; c++) {
-    sum += at_dy(base + c) * gain(c) * at_x(base + c);
-  }
-  let dot = (sum.x + sum.y) + (sum.z + sum.w);
-  // In this order, because the cube of inv alone may underflow.
-  let scale = dot * inv / f32(params.width4 * 4u) * inv * inv;
+  let scale = row_scale(base, inv);
   for (var c = 0u; c < params.width4; c++) {
     dx[base + c] = at_dx(base + c) +
       (at_dy(base + c) * gain(c) * inv - at_x(base + c) * scale);
@@ -107,12 +114,7 @@ fn backward_input_apart(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(
   if (row >= params.rows) { return; }
   let base = row * params.width4;
   let inv = inv_in[row];
-  var sum = vec4<f32>(0.0);
-  for (var c = 0u; c < params.width4; c++) {
-    sum += at_dy(base + c) * gain(c) * at_x(base + c);
-  }
-  let dot = (sum.x + sum.y) + (sum.z + sum.w);
-  let scale = dot * inv / f32(params.width4 * 4u) * inv * inv;
+  let scale = row_scale(base, inv);
   for (var c = 0u; c < params.width4; c++) {
     d_in[base + c] = at_dy(base + c) * gain(c) * inv - at_x(base + c) * scale;
   }
@@ -131,8 +133,7 @@ fn backward_input_over(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(n
   for (var c = 0u; c < params.width4; c++) {
     sum += at_dy_io(base + c) * gain(c) * at_x(base + c);
   }
-  let dot = (sum.x + sum.y) + (sum.z + sum.w);
-  let scale = dot * inv / f32(params.width4 * 4u) * inv * inv;
+  let scale = scale_of(sum, inv);
   for (var c = 0u; c < params.width4; c++) {
     dy_io[base + c] = at_dy_io(base + c) * gain(c) * inv - at_x(base + c) * scale;
   }

@@ -96,13 +96,7 @@ function fragments(record: Uint8Array, position: number): Uint8Array {
     parts.push(head, data);
     position += FRAGMENT_HEAD + data.length;
   }
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return joinedParts(parts);
 }
 
 /**
